@@ -1,0 +1,247 @@
+"""The command `pbb`: arguments in, results on standard output, everything else on standard error.
+
+Exit codes: 0 done; 1 something broke, and the line names a file with the traceback; 2 a person can mend it,
+and the line says how; 130 stopped by Ctrl-C. Every module that is slow to import is imported where it is
+used, so that `pbb --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pbb import __version__
+from pbb.errors import PbbError
+
+if TYPE_CHECKING:
+    from pbb.experiment import RunResult
+
+app = typer.Typer(
+    help="Programming by backprop: can a model run programs that it has only read?",
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+data = typer.Typer(help="Make and look at the data of a recipe.", rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+RecipeName = Annotated[
+    str, typer.Argument(help="Name of a recipe, see `pbb recipes`, or path of a recipe file.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model to start from: a name, a folder or a hub id, in place of the recipe's."),
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, in place of the recipe's.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A value in place of the recipe's; may be given many times."
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, and nothing else on standard output.")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"pbb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Programming by backprop: can a model run programs that it has only read?"""
+
+
+@app.command("run")
+def run_command(
+    recipe: RecipeName = "arithmetic",
+    model: Model = None,
+    seeds: Seeds = None,
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe, or continue it where it stopped; a finished one costs nothing to ask for again."""
+    from pbb.experiment import load, run_loaded
+    from pbb.progress import display
+
+    loaded = load(recipe, settings or [], model, seeds)
+    result = run_loaded(loaded, out, workers, threads, display())
+    if as_json:
+        print((result.directory / "scores.json").read_text(encoding="utf-8"), end="")
+    else:
+        _print_result(result)
+
+
+def _print_result(result: RunResult) -> None:
+    from pbb.console import console, parse_failure_lines, score_table
+    from pbb.progress import duration
+
+    out = console()
+    if (result.directory / "scores.json").exists():
+        out.print(score_table(result.results))
+        for line in parse_failure_lines(result.results):
+            out.print(line, markup=False)
+    out.print(
+        f"{result.outcome.ran} steps run, {result.outcome.reused} reused, {duration(result.outcome.seconds)}"
+    )
+    report = result.directory / "report.html"
+    out.print(str(report if report.exists() else result.directory), markup=False, soft_wrap=True)
+
+
+@app.command()
+def ask(
+    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    call: Annotated[str, typer.Argument(help='The question, such as "Zibble(7)".')],
+    arm: Annotated[str, typer.Option(help="The arm whose model answers.")] = "proactive",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Ask a trained model to run a program, in every way of asking, beside what is true."""
+    from pbb.experiment import find_run
+
+    directory = find_run(run, out)
+    from pbb.evaluation.inquire import inquire
+
+    rows: list[dict[str, Any]] = inquire(directory, call, arm)
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        from pbb.console import answers, console
+
+        console().print(answers(rows))
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with pbb."""
+    from pbb.console import console, recipe_table
+    from pbb.recipe import load, shipped
+
+    console().print(recipe_table({name: load(name).title for name in shipped()}))
+
+
+@app.command()
+def show(recipe: RecipeName, model: Model = None, seeds: Seeds = None, settings: Settings = None) -> None:
+    """Print a recipe with every default written out."""
+    from pbb.experiment import as_yaml, load
+
+    print(as_yaml(load(recipe, settings or [], model, seeds)), end="")
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
+    seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; by default as shipped.")] = None,
+) -> None:
+    """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
+    from pbb.models.pretrain import STEPS
+    from pbb.models.pretrain import pretrain as train
+    from pbb.progress import watched
+
+    with watched("pretrain") as progress:
+        accuracies = train(out, seed=seed, steps=steps or STEPS, report=progress)
+    for ask, accuracy in accuracies.items():
+        print(f"{ask}: {100 * accuracy:.1f} %")
+    print(out)
+
+
+@data.command("make")
+def data_make(
+    recipe: RecipeName,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    model: Model = None,
+    seeds: Seeds = None,
+    settings: Settings = None,
+) -> None:
+    """Make a recipe's programs and documents, and train nothing."""
+    from pbb.experiment import load, make_data
+    from pbb.progress import display
+
+    for path in make_data(load(recipe, settings or [], model, seeds), out, display()):
+        print(path)
+
+
+@data.command("show")
+def data_show(
+    file: Annotated[Path, typer.Argument(help="A programs.jsonl or documents.jsonl.")],
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of records.")] = 3,
+) -> None:
+    """Print the first records of a file of programs or documents."""
+    if not file.is_file():
+        raise PbbError(f"data: {file}: no such file: give a programs.jsonl or documents.jsonl")
+    from pbb.console import print_records
+
+    print_records(str(file), count)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; no exception leaves, and no traceback is printed."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        # not in Typer's standalone mode, which would word errors in boxes of many lines
+        code = app(arguments, prog_name="pbb", standalone_mode=False)
+        sys.stdout.flush()
+        if code == 130:  # Ctrl-C outside of a run, which notes its signals itself
+            print("pbb: stopped", file=sys.stderr)
+        return code if isinstance(code, int) else 0
+    except Exception as error:
+        return _report(error, arguments)
+
+
+def _report(error: Exception, arguments: Sequence[str]) -> int:
+    """Word an exception in one line on standard error; the exit code."""
+    from pbb.run import StepCrashed, Stopped
+    from pbb.worker import advice
+
+    command = " ".join(["pbb", *arguments])
+    code, line = 2, ""
+    if isinstance(error, Stopped):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not end in a traceback
+        code, line = error.exit_code, f"stopped; `{command}` again continues from here"
+    elif isinstance(error, StepCrashed):
+        code, line = 1, str(error)
+    elif isinstance(error, PbbError):
+        line = str(error)
+    elif isinstance(error, typer.TyperException):  # an unknown option, a missing argument
+        line = error.format_message() and f"{error.format_message()} See `pbb --help`."
+    elif isinstance(error, BrokenPipeError):  # the reader, `head` perhaps, has had enough
+        sys.stdout = None
+        return 0
+    elif isinstance(error, OSError) and advice(error):
+        line = advice(error) or ""
+    else:
+        code, line = 1, _write_traceback(error, command)
+    if line:
+        print(f"pbb: {' '.join(line.split())}", file=sys.stderr)
+    return code
+
+
+def _write_traceback(error: Exception, command: str) -> str:
+    """Keep the traceback in a file of its own; the line that names it."""
+    summary = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    text = f"{command}\n{''.join(traceback.format_exception(error))}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="pbb-error-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"unexpected {summary}; its traceback could not be written"
+    return f"unexpected {summary}; its traceback is in {file.name}"

@@ -1,0 +1,145 @@
+"""What the command line prints: the table of scores, answers, recipes and records, for people's eyes.
+
+Contract in one sentence: nothing here computes a result; it words what stands in files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from pbb.errors import PbbError
+
+ASKS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
+PLAIN_WIDTH = 120  # columns where the output is no terminal: the table then reads well in a file
+
+
+def console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def score_table(results: dict[str, Any]) -> Table:
+    """Arms by ways of asking, in percent: w/o IO programs on held-out inputs with their interval, w/ IO
+    beneath.
+
+    Rows that pool the seeds stand for all of them where there are such rows.
+    """
+    rows = {
+        (row["arm"], row["group"], row["ask"]): row
+        for row in _pooled(results["scores"])
+        if row["split"] == "test"
+    }
+    arms = list(dict.fromkeys(arm for arm, _, _ in rows))
+    asks = sorted(
+        dict.fromkeys(ask for _, _, ask in rows), key=lambda ask: ASKS.index(ask) if ask in ASKS else 99
+    )
+    table = Table(
+        title="programs read only as source (w/o IO), held-out inputs: % right [95 %]", title_justify="left"
+    )
+    table.add_column("arm")
+    for ask in asks:
+        table.add_column(ask, justify="right")
+    for arm in arms:
+        table.add_row(escape(arm), *(_cell(rows, arm, ask) for ask in asks))
+    return table
+
+
+def parse_failure_lines(results: dict[str, Any]) -> list[str]:
+    """One line for each score with answers that could not be read, for they count as wrong."""
+    failing = [
+        row for row in _pooled(results["scores"]) if row["split"] == "test" and row.get("parse_failures")
+    ]
+    return [
+        f"{row['arm']}, {row['ask']}, {_group(row['group'])}: {_percent(row['parse_failures'])} % unreadable"
+        for row in failing
+    ]
+
+
+def answers(rows: Iterable[dict[str, Any]]) -> Table:
+    """What the model wrote for one call, by way of asking, beside the truth."""
+    table = Table(show_lines=True)
+    for name in ("ask", "the model wrote", "answer", "true", ""):
+        table.add_column(name)
+    for row in rows:
+        right = row["right"]
+        verdict = Text("?") if right is None else Text("right", "green") if right else Text("wrong", "red")
+        answer = "unreadable" if row["answer"] is None else str(row["answer"])
+        table.add_row(
+            Text(row["ask"]), Text(row["generation"]), Text(answer), Text(str(row["true"])), verdict
+        )
+    return table
+
+
+def recipe_table(titles: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, title in titles.items():
+        table.add_row(escape(name), escape(title))
+    return table
+
+
+def print_records(path: str, count: int) -> None:
+    """The first `count` records of a programs.jsonl or documents.jsonl; PbbError where a line is none."""
+    out = console()
+    with open(path, encoding="utf-8") as file:
+        for number, line in zip(range(1, count + 1), file, strict=False):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise PbbError(f"data: {path}:{number}: no JSON object: give a file that pbb wrote")
+            out.rule(escape(f"{number}  {record.get('name') or record.get('program') or ''}"), align="left")
+            _print_record(out, record)
+
+
+def _print_record(out: Console, record: dict[str, Any]) -> None:
+    long = {"source", "prose", "prompt", "completion", "examples"}
+    short = {key: value for key, value in record.items() if key not in long and value not in (None, {}, [])}
+    out.print(Text("  ".join(f"{key} {_brief(value)}" for key, value in short.items()), "dim"))
+    if "source" in record:
+        out.print(Syntax(record["source"].rstrip(), "python", background_color="default"))
+    for key in ("prose", "prompt", "completion"):
+        if record.get(key):
+            out.print(Text(f"{key}:", "bold"), Text(record[key]), sep="\n")
+    for example in record.get("examples", [])[:6]:
+        keywords = [f"{key}={value!r}" for key, value in example.get("kwargs", {}).items()]
+        given = ", ".join([*(repr(value) for value in example["args"]), *keywords])
+        out.print(Text(f"{record.get('entry', '')}({given}) -> {example['output']!r}  {example['split']}"))
+    if len(record.get("examples", [])) > 6:
+        out.print(Text(f"and {len(record['examples']) - 6} more examples", "dim"))
+
+
+def _cell(rows: dict[tuple[str, str, str], dict[str, Any]], arm: str, ask: str) -> str:
+    source_only, io = rows.get((arm, "source_only", ask)), rows.get((arm, "io", ask))
+    lines = ["-"]
+    if source_only is not None:
+        low, high = _percent(source_only["low"]), _percent(source_only["high"])
+        lines = [_percent(source_only["accuracy"]), escape(f"[{low}, {high}]")]
+    if io is not None:
+        lines.append(f"w/ IO {_percent(io['accuracy'])}")
+    return "\n".join(lines)
+
+
+def _pooled(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pooled = [row for row in scores if row["seed"] == "all"]
+    return pooled or scores
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _group(group: str) -> str:
+    return {"io": "w/ IO", "source_only": "w/o IO"}.get(group, group)
+
+
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,130 @@
+"""The documents of a stage: which programs, how often, in which form; leaks ruled out by what may be asked for.
+
+A mix is a list of shares, each so many documents a program, so that exposures stand in the recipe and nowhere else::
+
+    - {kind: declaration, group: source_only, per_program: 30}
+    - {kind: declaration, group: io, per_program: 4, part: true}
+    - {kind: execution, group: io, per_program: 6, ask: recite}
+
+Executions of w/o IO programs cannot be written down at all: the share is refused, and only train inputs are drawn. Document k of
+a share for a program depends on (seed, stage, share, program, k) alone. Shuffling across a whole stage keeps two renderings of one
+program out of one training window.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part
+from pbb.errors import PbbError
+from pbb.programs.program import Group, Program
+
+
+class Share(BaseModel):
+    """One part of a stage's mix: `per_program` documents for each program of a group.
+
+    part: declarations that ask for one step instead of the whole. wrong: declarations under permuted names. represent: the
+    form in which declarations and recitals show the program.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["declaration", "execution"]
+    group: Group
+    per_program: float = Field(gt=0)
+    ask: Ask | None = None
+    part: bool = False
+    wrong: bool = False
+    represent: Representation = "source"
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Share:
+        if self.kind == "execution" and self.group == "source_only":
+            raise ValueError("executions of w/o IO programs are never trained on: give group: io")
+        if (self.kind == "execution") != (self.ask is not None):
+            raise ValueError("an execution needs ask: direct, trace or recite; a declaration has none")
+        if self.kind == "execution" and (self.part or self.wrong):
+            raise ValueError("part and wrong are for declarations")
+        return self
+
+
+def planted(programs: Sequence[Program], seed: int) -> dict[str, Program]:
+    """Wrong sources: for every w/o IO program the one whose source is taught under its name; nobody keeps their own."""
+    known = [p for p in programs if p.group == "source_only"]
+    if len(known) < 2:
+        raise PbbError("data.source_only: permuting sources takes at least two w/o IO programs")
+    order = known.copy()
+    random.Random(f"planted:{seed}").shuffle(order)
+    return {p.name: q for p, q in zip(order, order[1:] + order[:1], strict=True)}
+
+
+def disguised(p: Program, other: Program) -> Program:
+    """`p` with the body of `other`: its name and group, another's source and prose, no examples."""
+    return p.model_copy(
+        update={
+            "source": other.source.replace(f"def {other.entry}(", f"def {p.entry}("),
+            "prose": other.prose,
+            "statements": other.statements,
+            "examples": [],
+        }
+    )
+
+
+def stage_documents(programs: Sequence[Program], mix: Sequence[Share], templates: Templates, *, stage: str, seed: int) -> list[Document]:
+    """All documents of a stage, shuffled.
+
+    A fractional `per_program` gives some programs one document more than others, drawn by seed.
+    """
+    documents = []
+    swapped = planted(programs, seed) if any(s.wrong for s in mix) else {}
+    for number, share in enumerate(mix):
+        for p in programs:
+            if p.group != share.group:
+                continue
+            shown = disguised(p, swapped[p.name]) if share.wrong else p
+            rng = random.Random(f"documents:{seed}:{stage}:{number}:{p.name}")
+            whole, rest = divmod(share.per_program, 1)
+            for _ in range(int(whole) + (rng.random() < rest)):
+                documents.append(_document(shown, share, templates, rng))
+    random.Random(f"shuffle:{seed}:{stage}").shuffle(documents)
+    return documents
+
+
+def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:
+    if share.kind == "execution" and share.ask is not None:
+        return execution(p, rng.choice(p.calls("train")), share.ask, t, rng, share.represent)
+    return part(p, t, rng) if share.part else declaration(p, t, rng, share.represent)
+
+
+def write_documents(documents: Iterable[Document], path: Path) -> None:
+    """Write documents.jsonl so that a reader sees either the whole file or none."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as f:
+        for d in documents:
+            f.write(json.dumps(d.model_dump(exclude_none=True), separators=(",", ":")) + "\n")
+    os.replace(temporary, path)
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Read documents.jsonl.
+
+    Raises:
+        PbbError: the file cannot be read, or a line is not a document.
+    """
+    documents = []
+    try:
+        with path.open(encoding="utf-8") as f:
+            for number, line in enumerate(f, 1):
+                try:
+                    documents.append(Document.model_validate_json(line))
+                except ValidationError as e:
+                    raise PbbError(f"not a document: {path}:{number}: {e.errors()[0]['msg']}") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise PbbError(f"cannot read documents: {path}: {e}") from e
+    return documents

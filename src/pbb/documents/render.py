@@ -1,0 +1,154 @@
+"""Programs as text: declarations, executions, and the questions of the evaluation.
+
+One program, three of its documents (prompt => completion)::
+
+    What is Zibdax(x)? Write its source.      =>  def Zibdax(x):\\n    a = x * 3\\n    return a
+    Compute Zibdax(x). Only step 1.           =>  a = x * 3
+    Tell me Zibdax(7). Source, then steps.    =>  def Zibdax(x):\\n    a = x * 3\\n    return a\\na = 7 * 3 = 21\\nAnswer: 21
+
+A *pointer* names the program; the *instruction* says how to answer. Which phrasing a document gets is drawn by the caller's
+random stream, out of the first n of each list (the augmentation dial).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from pbb.errors import PbbError
+from pbb.programs.program import Example, Program, TraceStep
+
+Ask = Literal["direct", "trace", "recite"]
+Representation = Literal["source", "prose"]
+ASKS: tuple[Ask, ...] = ("direct", "trace", "recite")
+
+
+class Templates(BaseModel):
+    """The phrasings of one family (see templates/*.yaml); every list may be cut to its first n by `cut`."""
+
+    model_config = ConfigDict(extra="forbid")
+    pointers: list[str]
+    instructions: dict[str, list[str]]
+    openings: list[str]
+    closings: list[str]
+    tails: list[str]
+
+    def cut(self, prompt: int, response: int) -> Templates:
+        """Only the first `prompt` pointers (and as many instructions) and the first `response` response phrasings."""
+        if not 1 <= prompt <= len(self.pointers) or not 1 <= response <= len(self.openings):
+            raise PbbError(f"templates: {prompt} prompt and {response} response phrasings asked for: 1 to {len(self.pointers)} exist")
+        return Templates(
+            pointers=self.pointers[:prompt],
+            instructions={k: v[:prompt] for k, v in self.instructions.items()},
+            openings=self.openings[:response],
+            closings=self.closings[:response],
+            tails=self.tails[:response],
+        )
+
+
+@cache
+def templates(family: str) -> Templates:
+    """The phrasings of a family.
+
+    Raises:
+        PbbError: the family has none.
+    """
+    path = resources.files("pbb.documents") / "templates" / f"{family}.yaml"
+    if not path.is_file():
+        raise PbbError(f"no templates for program family {family!r}: expected {path.name} among the templates")
+    return Templates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+class Document(BaseModel):
+    """What the model is trained on: the loss falls on `completion` alone. One line of documents.jsonl."""
+
+    prompt: str
+    completion: str
+    program: str
+    group: str
+    kind: Literal["declaration", "execution"]
+    ask: str | None = None
+
+
+def trace_text(steps: Sequence[TraceStep]) -> str:
+    """The executed statements, one a line: `a = 7 * 3 = 21`, `21 > 40 False: b = min(21, 12) = 12`."""
+    rows = []
+    for s in steps:
+        value = str(s.value)
+        row = f"{s.target} = {value}" if s.expression == value else f"{s.target} = {s.expression} = {value}"
+        rows.append(f"{s.test} {s.outcome}: {row}" if s.test is not None else row)
+    return "\n".join(rows)
+
+
+def declared(p: Program, representation: Representation) -> str:
+    """The program in the representation that declarations show."""
+    text = p.source if representation == "source" else p.prose
+    if text is None:
+        raise PbbError(f"program {p.name} has no {representation}: bring it or choose another representation")
+    return text.rstrip("\n")
+
+
+def prompt(t: Templates, rng: random.Random, call: str, instruction: str, **fields: object) -> str:
+    """A pointer and an instruction, each drawn from its list."""
+    words = rng.choice(t.instructions[instruction])
+    return rng.choice(t.pointers).format(call=call) + " " + words.format(**fields)
+
+
+def declaration(p: Program, t: Templates, rng: random.Random, representation: Representation = "source") -> Document:
+    """Pointer => the whole source (or prose)."""
+    text = rng.choice(t.openings) + declared(p, representation)
+    return Document(
+        prompt=prompt(t, rng, f"{p.entry}(x)", representation),
+        completion=text,
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+    )
+
+
+def part(p: Program, t: Templates, rng: random.Random) -> Document:
+    """Pointer and a number => that statement alone: a declaration that asks for one step of the source."""
+    k = rng.randrange(len(p.statements))
+    return Document(
+        prompt=prompt(t, rng, f"{p.entry}(x)", "part", k=k + 1),
+        completion=p.statements[k],
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+        ask="part",
+    )
+
+
+def answer(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, representation: Representation = "source") -> str:
+    """What a perfect model writes when asked for a call in one of the three ways."""
+    value = repr(e.output)
+    if ask == "direct":
+        return value + rng.choice(t.tails)
+    if e.trace is None:
+        raise PbbError(f"program {p.name} has no traces: ask for direct answers only, or bring traces")
+    steps = trace_text(e.trace) + "\n" + rng.choice(t.closings).format(answer=value)
+    return steps if ask == "trace" else rng.choice(t.openings) + declared(p, representation) + "\n" + steps
+
+
+def question(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None) -> str:
+    """The prompt that asks for a call; with `context` the program stands above it (in-context)."""
+    words = prompt(t, rng, e.call(p.entry), ask)
+    return words if context is None else declared(p, context) + "\n" + words
+
+
+def execution(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, representation: Representation = "source") -> Document:
+    """A call and how it is answered, without the source in the prompt."""
+    return Document(
+        prompt=question(p, e, ask, t, rng),
+        completion=answer(p, e, ask, t, rng, representation),
+        program=p.name,
+        group=p.group,
+        kind="execution",
+        ask=ask,
+    )

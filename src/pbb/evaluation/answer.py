@@ -1,0 +1,312 @@
+"""From what a model wrote to a value, and when two values are the same answer.
+
+A direct answer is the first thing generated; a chain of thought ends in a marked one:
+
+    17 is what Zibble(7) gives.                     -> 17     (direct)
+    a = 7 * 2 = 14, then a + 3 = 17.  Answer: 17    -> 17     (chain of thought: the last mark wins)
+
+Whole published tables of 0 % came from parsers, so the reason of a failure is kept, and failures are
+reported beside every accuracy. A direct question is never given the benefit of a chain: a value that only
+follows lines of working does not count there, or reasoning in text would be sold as evaluation inside the
+forward pass.
+
+Contract: text in, a literal value or a reason out. Nothing that a model wrote is ever executed, and nothing
+raises.
+"""
+
+import ast
+import json
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+MAX_CHARS = 2_000
+"""Longest answer that is read: a bound on the work, far above any output of a program that fits a prompt."""
+MAX_NESTING = 20
+"""Deepest nesting of brackets that is read, so that no parser below can exhaust the stack."""
+MAX_DIGITS = 1_000
+"""Longest integer that is read."""
+MAX_SOURCE_CHARS = 100_000
+"""Longest source that `same_source` parses; longer ones are compared as text."""
+
+_HUGE = 10**MAX_DIGITS
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
+
+# Marks that say "this is the answer" whatever follows, and words that only do so where a value follows them:
+# "Answer: 17, which is what Zibble returns." is answered by 17. Repeats are bounded: matching stays linear.
+_MARK = re.compile(
+    r"(?P<plain>\banswer\s{0,8}(?::|is\b\s{0,8}:?)|\#\#\#\#|\\boxed\s{0,8}\{)"
+    r"|(?P<loose>=>|\breturns\b[ \t]{0,8}:?)",
+    re.IGNORECASE,
+)
+_DRESSING = re.compile(r"[\s*`$]*")  # emphasis, code and formula marks around an answer
+_DRESSING_ON_THE_LINE = re.compile(r"[ \t*`$]*")
+_STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+_IN_BRACKETS = re.compile(_STRING.pattern + r"|[\[\](){}'\"]", re.DOTALL)
+_CLOSING_MARKS = re.compile(r"[*`$]*")
+_WORD = re.compile(r"(?:set\(\)|True|False|None|true|false|null|[-+]?(?:nan|NaN|inf|Infinity)\b)")
+_NUMBER = re.compile(
+    r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+"
+    r"|(?:\d[\d_]*(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?)"
+)
+_CLOSES = {"]": "[", ")": "(", "}": "{"}
+# What may not stand behind a value: the rest of a longer token, an operator with its operand, a second value.
+_GLUED = re.compile(r"[\w%'\"\[(]|\.\w|[:/]\d")
+_OPERATOR = re.compile(r"[ \t]*(?:(?:\*\*|//|<<|>>|[-+*/%^&|@])[ \t]*[\d\[({'\"]|[+*/%][ \t]*[A-Za-z_])")
+_SECOND = re.compile(r"[ \t]*,[ \t]*[-+]?[\d\[({'\"]")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """An answer: `value` and its `text` as the model wrote it, or, with `text` None, the `reason` why there
+    is none."""
+
+    value: Any
+    text: str | None
+    reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a value (which may be None: a program can return that)."""
+        return self.reason is None
+
+
+def _unparsed(reason: str) -> Parsed:
+    return Parsed(None, None, reason)
+
+
+_NOTHING = _unparsed("no value where the answer should stand")
+
+
+def parse(generation: str, *, cot: bool) -> Parsed:
+    """Read the answer of a generation (without EOS); never raises.
+
+    With `cot` (a chain of thought) the last marked answer wins: after "Answer:", "answer is", "####",
+    "\\boxed{", or a value after "=>" or "returns"; a mark inside an answer that is a string is part of that
+    string. Without a mark there is no answer. Without `cot` the answer is the literal that the generation
+    begins with or, where it begins with words, the first marked one of its first line ("Zibble(7) returns
+    17."). Literals are read as Python, then as JSON; `1_000` and `+5` are Python, `007` and `1,000` are
+    neither.
+    """
+    return _last_marked(generation) if cot else _leading(generation)
+
+
+def _leading(generation: str) -> Parsed:
+    text = generation.lstrip()
+    found, _ = _literal_at(text, 0, _DRESSING)
+    if found is not _NOTHING:
+        return found
+    for mark in _MARK.finditer(text.partition("\n")[0]):
+        found, _ = _literal_at(text, mark.end(), _DRESSING)
+        if found is not _NOTHING or mark["plain"]:
+            return found
+    return found
+
+
+def _last_marked(generation: str) -> Parsed:
+    answer = _unparsed("no marked answer")
+    position = 0
+    while mark := _MARK.search(generation, position):
+        plain = mark["plain"] is not None
+        found, end = _literal_at(generation, mark.end(), _DRESSING if plain else _DRESSING_ON_THE_LINE)
+        if plain or found is not _NOTHING:
+            answer = found
+        position = max(mark.end(), end if found.ok else 0)
+    return answer
+
+
+def _literal_at(text: str, start: int, dressing: re.Pattern[str]) -> tuple[Parsed, int]:
+    """The literal that begins at `start`, behind any dressing, and where it ends."""
+    opened = dressing.match(text, start)
+    begin = opened.end() if opened else start
+    window = text[begin : begin + MAX_CHARS + 1]
+    length, reason = _extent(window)
+    if reason is not None:
+        return (_NOTHING if reason == _NOTHING.reason else _unparsed(reason)), begin
+    if length > MAX_CHARS:
+        return _unparsed(f"longer than {MAX_CHARS} characters"), begin
+    end = begin + length
+    tail = end
+    if opened and opened.group().strip():  # "**17**": the closing marks are no operator
+        closed = _CLOSING_MARKS.match(text, end)
+        tail = closed.end() if closed else end
+    if _SECOND.match(text, tail):
+        return _unparsed("more than one value"), end
+    if _OPERATOR.match(text, tail):
+        return _unparsed("an expression, not a value"), end
+    if _GLUED.match(text, tail):
+        return _unparsed("a value that runs on into something else"), end
+    return _evaluate(window[:length]), end
+
+
+def _extent(window: str) -> tuple[int, str | None]:
+    """How many characters the literal at the beginning takes, or why there is none."""
+    first = window[:1]
+    if first and first in "[({":
+        return _bracketed(window)
+    match = (_STRING if first in ("'", '"') else _NUMBER).match(window) or _WORD.match(window)
+    if match:
+        return match.end(), None
+    if first in ("'", '"') and len(window) > MAX_CHARS:
+        return 0, f"longer than {MAX_CHARS} characters"
+    return 0, "a string without an end" if first in ("'", '"') else _NOTHING.reason
+
+
+def _bracketed(window: str) -> tuple[int, str | None]:
+    opened: list[str] = []
+    for token in _IN_BRACKETS.finditer(window):
+        character = token.group()
+        if character in "[({":
+            opened.append(character)
+            if len(opened) > MAX_NESTING:
+                return 0, f"nested deeper than {MAX_NESTING}"
+        elif character in _CLOSES:
+            if opened.pop() != _CLOSES[character]:
+                return 0, "brackets that do not match"
+            if not opened:
+                return token.end(), None
+        elif (
+            len(character) == 1
+        ):  # a quote that nothing closes; stop, or hostile text would cost quadratic time
+            return 0, "a string without an end"
+    return 0, f"longer than {MAX_CHARS} characters" if len(window) > MAX_CHARS else "a bracket without an end"
+
+
+def _evaluate(text: str) -> Parsed:
+    sign, word = (text[0], text[1:]) if text[0] in "+-" else ("", text)
+    if word.lower() in _NON_FINITE:
+        number = _NON_FINITE[word.lower()]
+        return Parsed(-number if sign == "-" else number, text)
+    value: Any
+    try:
+        with (
+            warnings.catch_warnings()
+        ):  # '\d' in a string of the model's is its affair, not a warning to the user
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        try:
+            value = json.loads(text)
+        except (ValueError, MemoryError, RecursionError):
+            return _unparsed("neither a Python nor a JSON literal")
+    reason = _not_an_output(value)
+    return _unparsed(reason) if reason else Parsed(value, text)
+
+
+def _not_an_output(value: Any) -> str | None:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (list, tuple, set)):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            waiting.extend(item.keys())
+            waiting.extend(item.values())
+        elif isinstance(item, int) and abs(item) >= _HUGE:
+            return f"an integer of more than {MAX_DIGITS} digits"
+        elif item is not None and not isinstance(item, (bool, int, float, str)):
+            return f"a value of type {type(item).__name__}, which no program returns"
+    return None
+
+
+def equal(a: Any, b: Any, *, lenient: bool) -> bool:
+    """Whether two literal values are the same answer; symmetric, and strict equality implies the lenient one.
+
+    Strict: same types at every depth (True is not 1, 1 is not 1.0, (1,) is not [1]); floats to a relative
+    1e-6 or an absolute 1e-9; nan equals nan. Lenient also lets tuple = list, int = float of the same
+    number, and a mapping's key = its JSON string. Sets and mappings are matched in sorted order. Values
+    nested beyond Python's recursion limit equal nothing.
+    """
+    try:
+        return _same(a, b, False) or (lenient and _same(a, b, True))
+    except RecursionError:
+        return False
+
+
+def _same(a: Any, b: Any, lenient: bool) -> bool:
+    if lenient:
+        if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+            return len(a) == len(b) and all(_same(x, y, True) for x, y in zip(a, b, strict=True))
+        if {type(a), type(b)} == {int, float}:
+            return bool(a == b)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
+    if not isinstance(a, (list, tuple, set, dict)):
+        return bool(a == b)
+    if len(a) != len(b):
+        return False
+    if isinstance(a, set):
+        a, b = sorted(a, key=_order), sorted(b, key=_order)
+    if isinstance(a, dict):
+        return all(
+            _same_key(x, y, lenient) and _same(a[x], b[y], lenient)
+            for x, y in zip(_sorted_keys(a, lenient), _sorted_keys(b, lenient), strict=True)
+        )
+    return all(_same(x, y, lenient) for x, y in zip(a, b, strict=True))
+
+
+def _sorted_keys(mapping: dict[Any, Any], lenient: bool) -> list[Any]:
+    if lenient:
+        return sorted(mapping, key=lambda key: (_order(_json_key(key)), type(key).__name__))
+    return sorted(mapping, key=_order)
+
+
+def _same_key(a: Any, b: Any, lenient: bool) -> bool:
+    return _same(a, b, lenient) or (lenient and _same(_json_key(a), _json_key(b), True))
+
+
+def _json_key(key: Any) -> Any:
+    """The string that JSON would make of a key; an integral float as its integer, since 1 = 1.0 here."""
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)
+    if key is None or isinstance(key, (bool, float)) or (isinstance(key, int) and abs(key) < _HUGE):
+        return json.dumps(key)
+    return key
+
+
+def _order(value: Any) -> tuple[Any, ...]:
+    """A key that sorts literals of all types together, numbers by their value."""
+    if value is None:
+        return (0,)
+    if isinstance(value, bool):
+        return (1, value)
+    if isinstance(value, (int, float)):
+        return (2, 1, 0) if value != value else (2, 0, value)
+    if isinstance(value, str):
+        return (3, value)
+    if isinstance(value, (tuple, list)):
+        return (4, len(value), tuple(_order(item) for item in value))
+    return (5, type(value).__name__, repr(value))
+
+
+def same_source(a: str, b: str) -> bool:
+    """Whether two sources are one program up to layout, comments and docstrings.
+
+    Both are parsed, never run; names, order and every constant count. Text that is no Python equals only
+    itself (but for the white space around it). Never raises.
+    """
+    if a.strip() == b.strip():
+        return True
+    first = _shape(a)
+    return first is not None and first == _shape(b)
+
+
+def _shape(source: str) -> str | None:
+    if len(source) > MAX_SOURCE_CHARS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                match node.body:
+                    case [ast.Expr(ast.Constant(str())), *rest]:
+                        node.body = rest or [ast.Pass()]
+        return ast.dump(tree)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None

@@ -1,0 +1,185 @@
+"""Ask a model to run programs: prompts, generations, and one row a question in predictions.parquet.
+
+Every way of asking is put to the same held-out calls. The phrasing of a question is drawn by (program, call, way of asking), so that all
+arms and seeds of training are asked the very same questions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pbb.documents.render import Ask, Representation, Templates, answer, declaration, question
+from pbb.evaluation.answer import equal, parse, same_source
+from pbb.models.decode import decode
+from pbb.models.load import encode
+from pbb.programs.program import Example, Program, Split
+from pbb.programs.sandbox import Worker
+
+WAYS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
+# A measure that stops one token early reads as ignorance: limits leave room over the longest right answer.
+ROOM, SLACK = 1.25, 12
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt, with what is needed to judge the answer. `example` is None when the source alone is asked for."""
+
+    program: Program
+    ask: str
+    split: str
+    example: Example | None
+    prompt: str
+    longest: str
+
+
+def questions(
+    programs: Sequence[Program],
+    asks: Sequence[str],
+    splits: Sequence[Split],
+    per_program: int,
+    templates: Templates,
+    representation: Representation = "source",
+) -> list[Question]:
+    """For every program, way of asking and split: its first `per_program` calls; for recall one question a program."""
+    result = []
+    for p in programs:
+        for ask in asks:
+            rng = random.Random(f"ask:{p.name}:{ask}")
+            if ask == "recall":
+                d = declaration(p, templates, rng, representation)
+                result.append(
+                    Question(p, ask, "none", None, d.prompt, max(templates.openings, key=len) + d.completion)
+                )
+                continue
+            how: Ask = ask.removeprefix("in-context-")  # type: ignore[assignment]
+            context = representation if ask.startswith("in-context") else None
+            for split in splits:
+                calls = p.calls(split)
+                for e in random.Random(f"calls:{p.name}:{split}").sample(calls, min(per_program, len(calls))):
+                    longest = answer(p, e, how, templates, rng, representation)
+                    result.append(
+                        Question(p, ask, split, e, question(p, e, how, templates, rng, context), longest)
+                    )
+    return result
+
+
+def recited(text: str) -> str:
+    """The function that a generation begins by writing: from its `def` to the first line after it that is not indented."""
+    start = text.find("def ")
+    if start < 0:
+        return ""
+    rows = text[start:].split("\n")
+    body = [rows[0]]
+    for row in rows[1:]:
+        if not row.startswith(" "):
+            break
+        body.append(row)
+    return "\n".join(body)
+
+
+def ask(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Sequence[Question],
+    *,
+    arm: str,
+    seed: int,
+    planted: dict[str, Program] | None = None,
+    representation: Representation = "source",
+    batch_size: int = 256,
+    report: Callable[[float, float, str], None] = lambda done, total, note: None,
+) -> pd.DataFrame:
+    """Put every question to the model, greedily, and judge the answers: the frame of predictions.parquet.
+
+    `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm.
+    """
+    longest = list(tokenizer([q.longest for q in asked], add_special_tokens=False)["input_ids"])
+    generations = decode(
+        model,
+        encode(tokenizer, [q.prompt for q in asked]),
+        end=int(tokenizer.eos_token_id),
+        pad=int(tokenizer.pad_token_id),
+        limits=[int(len(t) * ROOM) + SLACK for t in longest],
+        batch_size=batch_size,
+        report=lambda done, total: report(done, total, "questions"),
+    )
+    others = [(planted or {}).get(q.program.name) for q in asked]
+    wrong = _outputs(others, asked)
+    rows = []
+    for q, g, other, value in zip(asked, generations, others, wrong, strict=True):
+        text = tokenizer.decode(g.tokens, skip_special_tokens=True)
+        row = judge(q, text, other, value, representation)
+        rows.append(row | {"arm": arm, "seed": seed, "tokens": len(g.tokens), "finished": g.finished})
+    return pd.DataFrame(rows)
+
+
+def judge(
+    q: Question, text: str, other: Program | None, wrong: object, representation: Representation = "source"
+) -> dict[str, object]:
+    """One row of predictions.parquet, but for the arm, the seed and the token count.
+
+    `other` is the planted program and `wrong` what it gives for this call.
+    """
+    p = q.program
+    source = p.source.rstrip("\n")
+    row: dict[str, object] = {
+        "group": p.group,
+        "split": q.split,
+        "ask": q.ask,
+        "program": p.name,
+        "length": p.facts.length,
+        "ops": ",".join(p.facts.ops),
+        "source": source,
+        "prompt": q.prompt,
+        "generation": text,
+        "sample": 0,
+        "recalled": None,
+        "recalled_form": None,
+    }
+    if q.ask in ("recite", "recall"):
+        truth = source if representation == "source" else (p.prose or "")
+        wrote = recited(text) if representation == "source" else truth if truth in text else ""
+        exact = wrote == truth
+        row |= {"recalled": exact, "recalled_form": exact or same_source(wrote, truth)}
+    if q.example is None:
+        taught = (
+            None
+            if other is None
+            else other.source.replace(f"def {other.entry}(", f"def {p.entry}(").rstrip("\n")
+        )
+        return row | {
+            "call": "",
+            "expected": source,
+            "planted": taught,
+            "parsed": None,
+            "correct": row["recalled"],
+            "lenient": row["recalled_form"],
+            "planted_correct": taught is not None and recited(text) == taught,
+        }
+    said = parse(text, cot=not q.ask.endswith("direct"))
+    return row | {
+        "call": q.example.call(p.entry),
+        "expected": repr(q.example.output),
+        "planted": None if other is None else repr(wrong),
+        "parsed": repr(said.value) if said.ok else None,
+        "correct": said.ok and equal(said.value, q.example.output, lenient=False),
+        "lenient": said.ok and equal(said.value, q.example.output, lenient=True),
+        "planted_correct": other is not None and said.ok and equal(said.value, wrong, lenient=False),
+    }
+
+
+def _outputs(others: Sequence[Program | None], asked: Sequence[Question]) -> list[object]:
+    """What each planted program gives for its question's call, by execution in the sandbox."""
+    wanted = [(i, o, q.example) for i, (o, q) in enumerate(zip(others, asked, strict=True)) if o and q.example]
+    values: list[object] = [None] * len(asked)
+    if wanted:
+        with Worker() as worker:
+            outcomes = worker.execute_many([(o.source, o.entry, [e.args]) for _, o, e in wanted])
+            for (i, _, _), outcome in zip(wanted, outcomes, strict=True):
+                values[i] = outcome[0].value
+    return values

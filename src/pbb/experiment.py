@@ -1,0 +1,220 @@
+"""A recipe from its name to its results: the run directory, what the run was made with, and what it found.
+
+    runs/<recipe>/<hash>/
+      recipe.yaml             the recipe, resolved
+      environment.json        versions, machine, threads, git revision
+      events.jsonl            what happened when, one JSON object a line
+      steps/<kind>-<hash>/    one folder a step, see pbb.folder
+      scores.json  report.html  figures/
+
+Contract in one sentence: the same recipe always has the same directory, and asking again for a finished one
+returns what stands there without running a step.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pbb import folder as folders
+from pbb.errors import PbbError
+from pbb.graph import Step
+from pbb.progress import Display
+from pbb.run import Outcome, available_cores, execute
+
+if TYPE_CHECKING:
+    import pandas
+
+    from pbb.recipe import Recipe
+
+LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "numpy", "scipy", "pandas")
+DATA_KINDS = ("programs", "documents")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its directory, and what this call did for it."""
+
+    directory: Path
+    outcome: Outcome
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """All of scores.json: scores, ratios, tests, diagnosis, cost."""
+        path = self.directory / "scores.json"
+        results = folders.read_json(path)
+        if not isinstance(results, dict):
+            raise PbbError(
+                f"scores: {path} cannot be read: the recipe may have no evaluation, or run it again"
+            )
+        return results
+
+    @cached_property
+    def scores(self) -> pandas.DataFrame:
+        """One row an arm, seed, group, split and way of asking; accuracies are shares, not percent."""
+        import pandas
+
+        return pandas.DataFrame(self.results["scores"])
+
+
+def run(
+    recipe: str | Path = "arithmetic",
+    *,
+    seeds: int | None = None,
+    model: str | None = None,
+    out: str | Path = "runs",
+    workers: int | None = None,
+    threads: int = 1,
+    display: Display | None = None,
+    **overrides: Any,
+) -> RunResult:
+    """Run a recipe, by its name or the path of its file, or continue it, or find it finished.
+
+    overrides: values in place of the recipe's, also for inner keys: `run(**{"data.programs": 20})`.
+    Raises what `pbb.run.execute` raises, and PbbError where recipe or overrides are not valid.
+    """
+    settings = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    return run_loaded(load(recipe, settings, model, seeds), out, workers, threads, display)
+
+
+def load(recipe: str | Path, settings: Sequence[str], model: str | None, seeds: int | None) -> Recipe:
+    """The recipe with `key=value` settings applied; PbbError where it is unknown or not valid."""
+    from pbb.recipe import load as load_recipe
+
+    return load_recipe(str(recipe), overrides=list(settings), model=model, seeds=seeds)
+
+
+def run_loaded(
+    recipe: Recipe, out: str | Path, workers: int | None, threads: int, display: Display | None
+) -> RunResult:
+    """`run`, for a recipe that is loaded already."""
+    steps = graph_of(recipe)
+    directory = Path(out) / recipe.name / recipe.hash()
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
+    if any(folders.state(directory / "steps" / step.folder) != "done" for step in steps):
+        folders.write_json(directory / "environment.json", environment(threads))
+    outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
+    _publish(steps, directory)
+    return RunResult(directory, outcome)
+
+
+def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
+    """Make the recipe's programs and documents only, as <step's label>.jsonl in `out`; returns the files."""
+    steps = [step for step in graph_of(recipe) if step.kind in DATA_KINDS]
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=out) as work:
+        execute(steps, Path(work), display=display)
+        for step in steps:
+            sources = sorted((Path(work) / "steps" / step.folder).glob("*.jsonl"))
+            sources = [source for source in sources if source.name != "metrics.jsonl"]
+            for source in sources:
+                name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
+                written.append(out / f"{name}.jsonl")
+                _write_if_new(written[-1], source.read_bytes())
+    return written
+
+
+def find_run(text: str, out: str | Path = "runs") -> Path:
+    """A run's directory from its path, or the latest run of the recipe that `text` names."""
+    path = Path(text)
+    if (path / "recipe.yaml").is_file():
+        return path
+    runs = [file.parent for file in Path(out, text).glob("*/recipe.yaml")]
+    if not runs:
+        known = sorted({file.parent.parent.name for file in Path(out).glob("*/*/recipe.yaml")})
+        there = f"there are runs of {', '.join(known)}" if known else "start one with `pbb run`"
+        raise PbbError(f"run: {text}: no run directory, and no run of that name under {out}/: {there}")
+    return max(runs, key=lambda directory: max(file.stat().st_mtime for file in directory.iterdir()))
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """The recipe with every default written out."""
+    import yaml
+
+    return str(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What the numbers of a run may depend on besides its recipe; null for a library not installed."""
+    versions: dict[str, str | None] = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    from pbb import __version__
+
+    return {
+        "pbb": __version__,
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": {"machine": os.cpu_count(), "available": available_cores()},
+        "threads": threads,
+        "versions": versions,
+        "command": sys.argv,
+    }
+
+
+def graph_of(recipe: Recipe) -> list[Step]:
+    """Every step of the recipe; the import is here because it brings torch along."""
+    from pbb.steps import graph
+
+    return list(graph(recipe))
+
+
+def _git_revision() -> str | None:
+    """The checkout's commit, "-dirty" where files differ from it; None for an installed package."""
+    here = Path(__file__).parent
+    if not any((parent / ".git").exists() for parent in here.parents):
+        return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        git(
+            "ls-files", "--error-unmatch", "__init__.py"
+        )  # fails where site-packages lies in another checkout
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _publish(steps: Sequence[Step], directory: Path) -> None:
+    """Lay results beside the recipe, where a person looks for them; each file changes atomically."""
+    for kind in ("score", "report"):
+        for step in steps:
+            if step.kind == kind:
+                folder = directory / "steps" / step.folder
+                results = [folder / "scores.json", folder / "report.html", *sorted(folder.glob("figures/*"))]
+                for source in results:
+                    if source.is_file():
+                        target = directory / source.relative_to(folder)
+                        target.parent.mkdir(exist_ok=True)
+                        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
+                            folders.write_atomically(target, source.read_bytes())
+
+
+def _write_if_new(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        folders.write_atomically(path, data)
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")

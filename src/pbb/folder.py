@@ -1,0 +1,139 @@
+"""A step's folder on disk: when it counts as finished, who may write in it, and what becomes of a damaged
+one.
+
+    train-3f9c0a1b77de/
+      inputs.json   written first: kind, function, config, parents' folders, digest of the code ...
+      what the step writes: its outputs, metrics.jsonl, checkpoints/ to resume from log.txt       all that the
+      step and its libraries printed spent.json    seconds worked so far, over every attempt DONE
+      written last and atomically: seconds, peak_bytes, and the size (and digest) of every output
+
+Contract in one sentence: a folder is finished if and only if its DONE parses and every file that it lists is
+there unchanged; nothing of an earlier attempt is ever deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+DIGEST_BELOW = (
+    1_000_000  # bytes: larger outputs are checked by their size alone, so that a check stays instant
+)
+NOT_OUTPUTS = frozenset({"DONE", "log.txt", "error.txt", "spent.json"})
+RESUME_FROM = (
+    "checkpoints"  # may be deleted by hand to save space once a step is done, so DONE does not list it
+)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write so that a reader, or a power cut, sees the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The value, or None where there is no readable JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def state(folder: Path) -> Literal["done", "broken", "open"]:
+    """Open: nothing there, or work that stopped before DONE; broken: a DONE that the contents contradict."""
+    if not (folder / "DONE").exists():
+        return "open"
+    done = read_json(folder / "DONE")
+    outputs = done.get("outputs") if isinstance(done, dict) else None
+    if not isinstance(outputs, dict) or "inputs.json" not in outputs:
+        return "broken"
+    try:
+        whole = all(_describe(folder / name, "sha256" in was) == was for name, was in outputs.items())
+    except (OSError, TypeError):
+        return "broken"
+    return "done" if whole else "broken"
+
+
+def mark_done(folder: Path, facts: dict[str, Any]) -> None:
+    """Make the outputs durable, then write DONE: `facts` and a description of every output."""
+    outputs = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        temporary = path.name.startswith(".") and path.name.endswith(".tmp")
+        if path.is_file() and str(name) not in NOT_OUTPUTS and name.parts[0] != RESUME_FROM and not temporary:
+            _sync(path)
+            outputs[name.as_posix()] = _describe(path, path.stat().st_size < DIGEST_BELOW)
+    write_json(folder / "DONE", {**facts, "outputs": outputs})
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a broken folder to the first free `<folder>.broken-<n>`."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+@contextmanager
+def locked(folder: Path, waiting: Callable[[str], None], owner: str, patience: float = 2.0) -> Iterator[None]:
+    """Hold the folder against every other process; it is freed when the holder dies, however it dies.
+
+    `waiting` is called once with the other's `owner` line if the lock is not had within `patience` seconds.
+    That patience spares a notice where a killed run's last process is still on its way out. The lock is a
+    file beside the folder, because the folder itself may be renamed by `set_aside`.
+    """
+    with open(folder.with_name(f".{folder.name}.lock"), "a+", encoding="utf-8") as file:
+        until = time.monotonic() + patience
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > until:
+                file.seek(0)
+                waiting(file.read().strip() or "another process")
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+                break
+            time.sleep(0.02)
+        file.truncate(0)
+        file.write(owner)
+        file.flush()
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _describe(path: Path, digest: bool) -> dict[str, Any]:
+    size = path.stat().st_size
+    return (
+        {"bytes": size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        if digest
+        else {"bytes": size}
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,183 @@
+"""What an experiment is made of: steps, each named by a hash of all that its outcome depends on.
+
+A step is a function, a configuration and the steps whose outputs it reads. Two arms that describe the same
+stage 1 describe the same step, so that it is trained once; a recipe that changes one number of stage 2 finds
+stage 1 done. The idea is that of content-addressed build systems (Nix, Bazel), kept to what one experiment
+needs.
+
+Contract in one sentence: the same (kind, function, configuration, source code, parents) gives the same hash
+in any process, and any other gives another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of an experiment; `hash` names it, `folder` is its place under `<run>/steps/`.
+
+    kind: what sort of step ("train"); label: for people ("train proactive/stage-2"), not part of the hash.
+    config: JSON-able, everything that the outcome depends on besides code and parents.
+    parents: input name -> the step whose folder is handed to the function under that name.
+    function: "package.module:name" of `f(config, inputs, out, progress) -> None`.
+    code: names of the modules (or packages, with all their files) whose source is part of the hash.
+    cores: how many of the run's workers the step takes up; expected_seconds: a guess, which only orders the
+    work and feeds the time left, never the outcome.
+    """
+
+    kind: str
+    label: str
+    config: dict[str, Any]
+    parents: dict[str, Step]
+    function: str
+    code: tuple[str, ...] = field(default=())
+    cores: int = 1
+    expected_seconds: float = 1.0
+
+    @cached_property
+    def code_digest(self) -> str:
+        """sha256 over the names and sources of `code`, in order of name."""
+        digest = hashlib.sha256()
+        for name in sorted(set(self.code)):
+            digest.update(f"{name}={source_digest(name)}\n".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hexadecimal digits; TypeError or ValueError where config is no plain JSON."""
+        parents = {name: parent.hash for name, parent in self.parents.items()}
+        text = json.dumps(
+            [self.kind, self.function, self.config, self.code_digest, parents],
+            sort_keys=True, separators=(",", ":"), allow_nan=False,
+        )  # fmt: skip
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.kind}-{self.hash}"
+
+    def inputs_record(self) -> dict[str, Any]:
+        """What `inputs.json` holds: enough to see by eye what the folder was made from."""
+        return {
+            "kind": self.kind,
+            "function": self.function,
+            "config": self.config,
+            "parents": {name: parent.folder for name, parent in self.parents.items()},
+            "code": self.code_digest,
+        }
+
+
+def source_files(module: str) -> tuple[Path, list[Path]]:
+    """The folder that a module lies in, and its source file or, of a package, every file; nothing is
+    imported.
+
+    Importing would cost seconds where it pulls in torch, and hashing must stay cheap: a finished run that is
+    asked for again does nothing else. Raises ModuleNotFoundError where there is no such module.
+    """
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no source for module {module!r}")
+    origin = Path(spec.origin)
+    place = (origin.parent if spec.submodule_search_locations else origin.with_suffix("")).joinpath(*rest)
+    if place.is_dir():
+        files = [
+            path for path in sorted(place.rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+        ]
+    elif place.with_suffix(".py").is_file():
+        files = [place.with_suffix(".py")]
+    else:
+        raise ModuleNotFoundError(f"no source for module {module!r}")
+    return place.parent, files
+
+
+@cache
+def source_digest(module: str) -> str:
+    """sha256 of a module's source, or of every file of a package."""
+    folder, files = source_files(module)
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def modules_needed(steps: Iterable[Step]) -> list[str]:
+    """The modules that the functions of the steps lie in or that `code` names, packages with all of theirs."""
+    needed = set()
+    for name in {name for step in steps for name in (step.function.partition(":")[0], *step.code)}:
+        folder, files = source_files(name)
+        parent = name.rpartition(".")[0]
+        for path in files:
+            if path.suffix == ".py" and path.name != "__main__.py":
+                inner = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+                needed.add(f"{parent}.{inner}" if parent else inner)
+    return sorted(needed)
+
+
+def ordered(steps: Iterable[Step]) -> list[Step]:
+    """The steps and all that they rest on, each hash once, parents first, else in the order given."""
+    seen: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        if step.hash not in seen:
+            for parent in step.parents.values():
+                visit(parent)
+            seen[step.hash] = step
+
+    for step in steps:
+        visit(step)
+    return list(seen.values())
+
+
+def critical_seconds(steps: Iterable[Step]) -> dict[str, float]:
+    """By hash: expected seconds from a step's start to the end of the longest chain that waits for it."""
+    order = ordered(steps)
+    longest = {step.hash: step.expected_seconds for step in order}
+    for step in reversed(order):
+        for parent in step.parents.values():
+            longest[parent.hash] = max(longest[parent.hash], parent.expected_seconds + longest[step.hash])
+    return longest
+
+
+def seconds_left(
+    steps: Iterable[Step], left: Mapping[str, float], running: Iterable[str], workers: int
+) -> float:
+    """Seconds until all is done if every step takes what `left` says (by hash; a step not in it is done).
+
+    Plays the schedule of `run.execute` forward: longest critical path first, `workers` at once, none
+    overtaking.
+    """
+    order = [step for step in ordered(steps) if step.hash in left]
+    critical = critical_seconds(order)
+    cores = {step.hash: min(step.cores, workers) for step in order}
+    missing = {step.hash: {p.hash for p in step.parents.values() if p.hash in left} for step in order}
+    started = {key for key in running if key in left}
+    ends = [(left[key], key) for key in started]
+    heapq.heapify(ends)
+    free = workers - sum(cores[key] for key in started)
+    now = 0.0
+    while True:
+        ready = [key for key, waits in missing.items() if not waits and key not in started]
+        for key in sorted(ready, key=lambda key: -critical[key]):
+            if cores[key] > free:
+                break
+            started.add(key)
+            free -= cores[key]
+            heapq.heappush(ends, (now + left[key], key))
+        if not ends:
+            return now
+        now, finished = heapq.heappop(ends)
+        free += cores[finished]
+        for waits in missing.values():
+            waits.discard(finished)

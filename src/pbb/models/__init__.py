@@ -1,0 +1,1 @@
+"""Models: loading, tokenising a dialogue, decoding, and the embedded base."""

@@ -1,0 +1,84 @@
+"""Models by name: the embedded base, SmolLM2, a folder, or a hub id; and a dialogue as tokens.
+
+The tokens of a document are the chat template's around prompt and completion, so that training and asking cannot differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from pbb.errors import PbbError
+from pbb.models.place import local
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+
+# SmolLM2's own template puts a system message of twenty tokens before every question; ours is ChatML without it.
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def folder(name: str) -> str:
+    """What `from_pretrained` is to be given for a model name (see `pbb.models.place`)."""
+    if name == "smollm2":
+        from pbb.models.smollm2 import folder as smollm2
+
+        return str(smollm2())
+    return str(local(name) or name)
+
+
+def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer, in float32 with eager attention (on CPU fused attention is slower at these lengths).
+
+    Raises:
+        PbbError: the model is missing or cannot be read, or its tokenizer has no end token or pads with it.
+    """
+    # float32 storage, bfloat16 inside matrix products where the processor has them: half to three times the speed.
+    torch.set_float32_matmul_precision("medium")
+    source = folder(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder") from e
+    if tokenizer.eos_token_id is None:
+        raise PbbError(f"model: {name}: its tokenizer has no end token, so it can't learn to stop: set eos_token in the folder")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise PbbError(f"model: {name}: its tokenizer pads with the end token: give it a pad_token of its own")
+    if tokenizer.eos_token == "<|im_end|>":
+        tokenizer.chat_template = CHATML
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    model.config.use_cache = False
+    return model, tokenizer
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
+    """Each prompt as a user's turn, up to where the model is to write."""
+    texts = [
+        tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
+        for p in prompts
+    ]
+    return list(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], completions: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """(prompt tokens, completion tokens with the end token): what the model reads, and what it learns to write."""
+    if not prompts:
+        return []
+    ends = list(tokenizer(list(completions), add_special_tokens=False)["input_ids"])
+    return [(p, c + [tokenizer.eos_token_id]) for p, c in zip(encode(tokenizer, prompts), ends, strict=True)]

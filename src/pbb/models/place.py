@@ -1,0 +1,28 @@
+"""Where a model lies, without importing any library of models: the command line and the step hashes need no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pbb.errors import PbbError
+
+BASE = Path(__file__).parent / "base"
+
+
+def local(name: str) -> Path | None:
+    """The folder of a model that is on this machine by its own name; None for `smollm2` and hub ids.
+
+    Raises:
+        PbbError: the name is neither `base`, `smollm2`, a model folder, nor a hub id.
+    """
+    if name == "base":
+        return BASE
+    if name == "smollm2":
+        return None
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").exists():
+            raise PbbError(f"model: {name}: the folder has no config.json: give a Hugging Face model folder")
+        return Path(name)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return None
+    raise PbbError(f"model: {name!r}: neither base, smollm2, a model folder, nor a hub id such as owner/name")

@@ -1,0 +1,94 @@
+"""Makes the embedded base model: `pbb pretrain` (about an hour on two cores), whose result ships in models/base.
+
+A Llama of 2.9 million parameters with a tokenizer of its own, trained on the corpus of `pbb.documents.pretraining`: fresh programs with their
+source in context, and a library that is read by name. It plays the pretrained LLM; its in-context accuracy is measured on
+fresh programs at the end and stands in models/base/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pbb.documents.pretraining import DIALS, pretraining_corpus
+from pbb.documents.render import templates
+from pbb.evaluation.ask import ask, questions
+from pbb.models.load import encode_pairs
+from pbb.models.tokenizer import VOCABULARY, train_tokenizer
+from pbb.programs.names import ENDINGS, OPENINGS
+from pbb.programs.random_arithmetic import random_arithmetic
+from pbb.training.sft import Settings, save, sft
+
+WIDTH, LAYERS, HEAD = 160, 8, 32
+TOKENIZER_DOCUMENTS = 20_000
+SETTINGS = Settings(
+    batch_size=64, learning_rate=3e-3, warmup=200, decay=0.3, weight_decay=0.01, optimizer="muon", checkpoint_seconds=300
+)
+STEPS = 3000
+
+
+def configuration() -> LlamaConfig:
+    """A stock Llama: width 160, 8 layers, 2.9 million parameters, embeddings tied."""
+    return LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH * 8 // 3 // 32 * 32,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=WIDTH // HEAD,
+        num_key_value_heads=WIDTH // HEAD,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+        attn_implementation="eager",
+    )
+
+
+def pretrain(out: Path, *, seed: int = 0, steps: int = STEPS, report: Callable[[float, float, str], None]) -> dict[str, float]:
+    """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
+
+    Returns accuracy by way of asking, on 200 fresh programs with held-out names.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    documents = list(pretraining_corpus(seed, steps * SETTINGS.batch_size))
+
+    def texts() -> Iterator[str]:
+        for d in documents[:TOKENIZER_DOCUMENTS]:
+            yield d.prompt
+            yield d.completion
+        for opening in OPENINGS:
+            for ending in ENDINGS:
+                yield f" {opening}{ending}"
+
+    tokenizer = train_tokenizer(texts())
+    torch.set_float32_matmul_precision("medium")
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(configuration())
+    pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
+    sft(model, tokenizer, pairs, SETTINGS.model_copy(update={"seed": seed}), out, report)
+    accuracy = in_context(model, tokenizer, seed)
+    (out / "accuracy.json").write_text(json.dumps(accuracy, indent=1) + "\n", encoding="utf-8")
+    save(model.to(torch.bfloat16), tokenizer, out / "model")
+    return accuracy
+
+
+def in_context(model: LlamaForCausalLM, tokenizer: object, seed: int) -> dict[str, float]:
+    """Accuracy with the source (or the prose) in the prompt, on programs and names that pretraining has not met."""
+    fresh = random_arithmetic(
+        seed=seed + 1_000_003, io=0, source_only=200, dials=DIALS, train_inputs=0, test_inputs=25
+    )
+    result = {}
+    for representation in ("source", "prose"):
+        asked = questions(
+            random.Random(seed).sample(fresh, 200), ["in-context-direct", "in-context-trace"], ["test"], 5, templates("arithmetic"), representation
+        )  # fmt: skip
+        frame = ask(model, tokenizer, asked, arm="base", seed=seed, representation=representation)  # type: ignore[arg-type]
+        for way, rows in frame.groupby("ask"):
+            result[f"{way} {representation}"] = round(float(rows["correct"].mean()), 4)
+    return result

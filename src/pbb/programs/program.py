@@ -1,0 +1,116 @@
+"""What a program is, and the file that holds programs.
+
+One line of `programs.jsonl`, as it passes between the rooms and as a user brings it::
+
+    {"name": "Zibdax", "entry": "Zibdax", "source": "def Zibdax(x):\\n    a = x * 3\\n    return a\\n",
+     "prose": "Multiply x by 3 to get a. Return a.", "family": "arithmetic", "group": "source_only",
+     "examples": [{"args": [7], "kwargs": {}, "output": 21, "split": "test", "trace": [...]}],
+     "facts": {"length": 1, "ops": ["*"], "branches": 0, "loops": 0}, "origin": {"seed": 0}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pbb.errors import PbbError
+
+Group = Literal["io", "source_only"]
+Split = Literal["train", "test"]
+
+
+class TraceStep(BaseModel):
+    """One executed statement: `target = expression = value`, taken because `test` came out as `outcome`.
+
+    `expression` is the right-hand side with every variable replaced by its value ("7 * 3"); `line` is the 1-based
+    number of the statement within the program's steps.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    line: int
+    target: str
+    expression: str
+    value: int
+    test: str | None = None
+    outcome: bool | None = None
+
+
+class Example(BaseModel):
+    """One call of a program and what it returns. `trace` holds the executed statements where the family gives them."""
+
+    args: list[Any]
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    output: Any
+    split: Split
+    trace: list[TraceStep] | None = None
+
+    def call(self, name: str) -> str:
+        """The call as source text, e.g. `Zibdax(7)`."""
+        parts = [repr(a) for a in self.args] + [f"{k}={v!r}" for k, v in self.kwargs.items()]
+        return f"{name}({', '.join(parts)})"
+
+
+class Facts(BaseModel):
+    """Measures of difficulty that scores are broken down by."""
+
+    length: int
+    ops: list[str] = Field(default_factory=list)
+    branches: int = 0
+    loops: int = 0
+
+
+class Program(BaseModel):
+    """A named function with source code, a prose twin, and examples; `group` says what may be trained on."""
+
+    name: str
+    entry: str
+    source: str
+    prose: str | None = None
+    statements: list[str] = Field(default_factory=list)
+    family: str
+    group: Group
+    examples: list[Example]
+    facts: Facts
+    origin: dict[str, Any] = Field(default_factory=dict)
+
+    def calls(self, split: Split) -> list[Example]:
+        """The examples of one split, in file order."""
+        return [e for e in self.examples if e.split == split]
+
+
+def write_programs(programs: Iterable[Program], path: Path) -> None:
+    """Write `programs.jsonl` so that a reader sees either the whole file or none."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as f:
+        for p in programs:
+            f.write(json.dumps(p.model_dump(exclude_none=True), separators=(",", ":")) + "\n")
+    os.replace(temporary, path)
+
+
+def read_programs(path: Path) -> list[Program]:
+    """Read `programs.jsonl`.
+
+    Raises:
+        PbbError: the file is missing, or a line is not a program (with its number and the first fault).
+    """
+    return list(_programs(path))
+
+
+def _programs(path: Path) -> Iterator[Program]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise PbbError(f"cannot read programs: {path}: {e}") from e
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield Program.model_validate_json(line)
+            except ValidationError as e:
+                first = e.errors()[0]
+                where = ".".join(str(part) for part in first["loc"]) or "line"
+                raise PbbError(f"not a program: {path}:{number}: {where}: {first['msg']}") from e

@@ -1,0 +1,122 @@
+"""The Random Arithmetic set of a recipe: programs w/ IO and w/o IO, each with train and held-out inputs, no twins.
+
+Two programs are *twins* when nobody could tell them apart by what is asked: the same body up to renaming, or the same outputs on
+the evaluation inputs. No w/o IO program has a twin anywhere in the set, so an answer learned for one program is never
+right for another by construction. Bodies over all programs are behaviourally distinct on the whole input range, which
+exhausts short programs first: the mix of lengths follows from what that leaves.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pbb.errors import PbbError
+from pbb.programs.arithmetic import Dials, Statement, candidates, lines, operations, run, source
+from pbb.programs.arithmetic_prose import prose
+from pbb.programs.names import Shelf, names
+from pbb.programs.program import Example, Facts, Group, Program, Split, TraceStep
+from pbb.programs.sandbox import Worker
+
+PATIENCE = 400
+
+
+def program(
+    name: str, body: Sequence[Statement], group: Group, inputs: dict[Split, list[int]], origin: dict[str, object]
+) -> Program:
+    """The record of one body, with an example (output and trace) for each input."""
+    examples = []
+    for split, xs in inputs.items():
+        for x in xs:
+            trace: list[TraceStep] = []
+            value, _ = run(body, x, trace)
+            examples.append(Example.model_construct(args=[x], kwargs={}, output=value, split=split, trace=trace))
+    ops = operations(body)
+    facts = Facts(length=len(body), ops=ops, branches=ops.count("if"), loops=ops.count("for"))
+    return Program.model_construct(
+        name=name,
+        entry=name,
+        source=source(name, body),
+        prose=prose(body),
+        statements=["\n".join(lines(s)) for s in body],
+        family="arithmetic",
+        group=group,
+        examples=examples,
+        facts=facts,
+        origin=origin,
+    )
+
+
+def distinct(seed: int, count: int, dials: Dials) -> list[tuple[int, list[Statement], tuple[int, ...]]]:
+    """The first `count` bodies that behave differently from all before them.
+
+    Raises:
+        PbbError: the dials leave too few different programs (none new among many draws).
+    """
+    found: dict[tuple[int, ...], tuple[int, list[Statement], tuple[int, ...]]] = {}
+    last = 0
+    for drawn, (index, body, results) in enumerate(candidates(seed, dials)):
+        if results not in found:
+            found[results] = (index, body, results)
+            last = drawn
+            if len(found) == count:
+                return list(found.values())
+        if drawn - last > PATIENCE:
+            break
+    raise PbbError(
+        f"data: only {len(found)} of {count} different programs of length {dials.length[0]} to {dials.length[1]} exist "
+        "within these dials: ask for fewer programs, or allow longer ones or more operations"
+    )
+
+
+def random_arithmetic(
+    *, seed: int, io: int, source_only: int, dials: Dials, train_inputs: int, test_inputs: int, shelf: Shelf = "recipe"
+) -> list[Program]:
+    """`io` + `source_only` programs in an order and with inputs that depend on the arguments alone.
+
+    Every program has `train_inputs` + `test_inputs` distinct inputs, drawn for it alone. A w/o IO program's held-out inputs
+    are drawn until its outputs on them differ from every other program's.
+
+    Raises:
+        PbbError: the dials leave too few programs or inputs.
+    """
+    low, high = dials.input_range
+    if train_inputs + test_inputs > high - low + 1:
+        raise PbbError(f"data.inputs: {train_inputs} train and {test_inputs} held-out inputs do not fit into {low}..{high}")
+    bodies = distinct(seed, io + source_only, dials)
+    rng = random.Random(f"split:{seed}")
+    rng.shuffle(bodies)
+    table = np.array([results for *_, results in bodies], dtype=np.int64)
+    programs = []
+    for row, (name, (index, body, _)) in enumerate(zip(names(len(bodies), seed, shelf), bodies, strict=True)):
+        group: Group = "source_only" if row < source_only else "io"
+        for _ in range(PATIENCE):
+            xs = rng.sample(range(low, high + 1), train_inputs + test_inputs)
+            held = [x - low for x in xs[train_inputs:]]
+            if group == "io" or int((table[:, held] == table[row, held]).all(axis=1).sum()) == 1:
+                break
+        else:
+            raise PbbError(f"data: program {index} has a twin on any {test_inputs} held-out inputs: ask for more of them")
+        inputs: dict[Split, list[int]] = {"train": sorted(xs[:train_inputs]), "test": sorted(xs[train_inputs:])}
+        programs.append(program(name, body, group, inputs, {"seed": seed, "index": index}))
+    return programs
+
+
+def verify(programs: Sequence[Program], report: Callable[[int], None] = lambda done: None) -> None:
+    """Hold every example against real execution of its source in the sandbox.
+
+    Raises:
+        PbbError: an example's output is not what the source gives.
+    """
+    with Worker() as worker:
+        jobs = [(p.source, p.entry, [e.args for e in p.examples]) for p in programs]
+        for done, (p, outcomes) in enumerate(zip(programs, worker.execute_many(jobs), strict=True), 1):
+            for e, outcome in zip(p.examples, outcomes, strict=True):
+                if outcome.error or outcome.value != e.output:
+                    raise PbbError(
+                        f"programs: {e.call(p.name)} should give {e.output!r}, its source gives "
+                        f"{outcome.error or repr(outcome.value)}: report this program: {p.origin}"
+                    )
+            report(done)

@@ -1,0 +1,225 @@
+"""What an experiment is: the models of a recipe file, and how one is found, overridden and checked.
+
+A recipe is YAML: data, templates, stages (a mix of documents and how to train on it), arms (chains of stages) and the evaluation.
+`models:` holds, by model name, the changes that size the same recipe for another model. Order of precedence: recipe file, its changes for
+the model, `--set key=value`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pbb.documents.corpus import Share
+from pbb.documents.render import Representation
+from pbb.errors import PbbError
+from pbb.programs.arithmetic import OPERATIONS
+from pbb.programs.program import Group, Split
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Data(Strict):
+    """The program set. Ranges are inclusive; inputs are per program."""
+
+    family: Literal["arithmetic"] = "arithmetic"
+    io: int = Field(1000, ge=0)
+    source_only: int = Field(200, ge=1)
+    length: tuple[int, int] = (1, 3)
+    input_range: tuple[int, int] = (0, 49)
+    bound: int = Field(199, ge=1)
+    operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
+    constant_share: float = Field(0.25, gt=0, le=1)
+    train_inputs: int = Field(30, ge=1)
+    test_inputs: int = Field(10, ge=1)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Data:
+        if not 1 <= self.length[0] <= self.length[1] <= 8:
+            raise ValueError("length: give two numbers from 1 to 8, the smaller first")
+        if self.input_range[0] >= self.input_range[1]:
+            raise ValueError("input_range: give two numbers, the smaller first")
+        if unknown := [o for o in self.operations if o not in OPERATIONS]:
+            raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
+        if not set(self.operations) - {"if", "for", "abs"}:
+            raise ValueError("operations: at least one of + - * // % min max is needed")
+        return self
+
+
+class Phrasings(Strict):
+    """Augmentation: how many of the phrasings of prompts and of responses are used."""
+
+    prompt: int = Field(20, ge=1)
+    response: int = Field(20, ge=1)
+
+
+class Stage(Strict):
+    """One stage of training: its documents (`mix`, or those of other stages together: `of`) and how they are trained on."""
+
+    mix: list[Share] = Field(default_factory=list)
+    of: list[str] = Field(default_factory=list)
+    batch_size: int = Field(16, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup: int = Field(50, ge=0)
+    decay: float = Field(0.3, ge=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class Arm(Strict):
+    """A chain of stages, trained one after the other from the model; none is the untrained model."""
+
+    stages: list[str] = Field(default_factory=list)
+    about: str = ""
+
+
+class Evaluation(Strict):
+    """What every arm is asked: ways of asking, groups and splits, held-out calls a program, and how many w/ IO programs."""
+
+    asks: list[Literal["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]] = Field(
+        default_factory=lambda: ["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]
+    )
+    calls: int = Field(5, ge=1)
+    io_programs: int = Field(100, ge=0)
+    io_train: bool = True
+    batch_size: int = Field(256, ge=1)
+
+
+class Recipe(Strict):
+    """A whole experiment; see recipes/arithmetic.yaml for one with comments."""
+
+    name: str
+    title: str
+    about: str = ""
+    model: str = "base"
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    data: Data = Field(default_factory=Data)
+    templates: Phrasings = Field(default_factory=Phrasings)
+    represent: Representation = "source"
+    stages: dict[str, Stage]
+    arms: dict[str, Arm]
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+
+    @model_validator(mode="after")
+    def _joined(self) -> Recipe:
+        for name, stage in self.stages.items():
+            if bool(stage.mix) == bool(stage.of):
+                raise ValueError(f"stages.{name}: give either mix or of")
+            for other in stage.of:
+                if other not in self.stages or self.stages[other].of:
+                    raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
+        for name, arm in self.arms.items():
+            for stage_name in arm.stages:
+                if stage_name not in self.stages:
+                    raise ValueError(f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}")
+        if not self.arms:
+            raise ValueError("arms: at least one is needed")
+        return self
+
+    def mix(self, stage: str) -> list[Share]:
+        """The shares of a stage, its own or those of the stages it is made of."""
+        s = self.stages[stage]
+        return s.mix or [share for other in s.of for share in self.stages[other].mix]
+
+    def wrong(self, arm: str) -> bool:
+        """Whether the arm is taught permuted sources, so that answers are judged against the planted programs too."""
+        return any(share.wrong for stage in self.arms[arm].stages for share in self.mix(stage))
+
+    def splits(self, group: Group) -> list[Split]:
+        """The splits that programs of a group are asked on."""
+        return ["test", "train"] if group == "io" and self.evaluation.io_train else ["test"]
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as plain data, everything spelled out."""
+        return self.model_dump(mode="json")
+
+    def hash(self) -> str:
+        """12 hexadecimal digits of the resolved recipe."""
+        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = resources.files("pbb") / "recipes"
+    return {p.name.removesuffix(".yaml"): Path(str(p)) for p in sorted(folder.iterdir(), key=lambda p: p.name) if p.name.endswith(".yaml")}
+
+
+def load(name: str, overrides: list[str] | None = None, model: str | None = None, seeds: int | None = None) -> Recipe:
+    """A recipe by name or path, sized for the model, with `key=value` overrides applied.
+
+    Raises:
+        PbbError: no such recipe, no such key, or a value of the wrong type.
+    """
+    known = shipped()
+    path = known.get(name) or Path(name)
+    if name not in known and not path.is_file():
+        raise PbbError(f"no recipe {name!r}: neither a file nor one of: {', '.join(known)}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise PbbError(f"cannot read recipe: {path}: {e}") from e
+    except yaml.YAMLError as e:
+        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
+    data.setdefault("name", path.stem)
+    sizes = data.pop("models", None) or {}
+    if not isinstance(sizes, dict):
+        raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
+    if model is not None:
+        data["model"] = model
+    _merge(data, sizes.get(data.get("model", "base")) or {})
+    for item in overrides or []:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
+        try:
+            _set(data, key.split("."), yaml.safe_load(value), item)
+        except yaml.YAMLError as e:
+            raise PbbError(f"--set {item}: the value is not YAML") from e
+    if seeds is not None:
+        if seeds < 1:
+            raise PbbError(f"--seeds {seeds}: expected at least 1")
+        data["seeds"] = list(range(seeds))
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        hint = "no such key" if first["type"] == "extra_forbidden" else message
+        raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
+
+
+def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Deep update; a list or a value replaces what stood there."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _set(data: Any, keys: list[str], value: Any, item: str) -> None:
+    """Set one nested key; a number walks into a list."""
+    for key in keys[:-1]:
+        if isinstance(data, list) and key.isdigit() and int(key) < len(data):
+            data = data[int(key)]
+        elif isinstance(data, dict):
+            data = data.setdefault(key, {})
+        else:
+            raise PbbError(f"--set {item}: there is nothing under {key!r}")
+    last = keys[-1]
+    if isinstance(data, list) and last.isdigit() and int(last) < len(data):
+        data[int(last)] = value
+    elif isinstance(data, dict):
+        data[last] = value
+    else:
+        raise PbbError(f"--set {item}: there is nothing under {last!r}")

@@ -1,0 +1,220 @@
+"""The tables of the page: every score with what it takes to doubt it, ratios, paired tests, and the cost of
+each step.
+
+Contract: a table is columns and groups of rows of ready text; a column that no row fills is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from pbb.report.scoreboard import GROUP_ORDER, Row, Scoreboard, arm_label, ask_label, group_label, order
+
+EMPTY = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`read` turns a row into the text of its cell; `help` is what the column means."""
+
+    label: str
+    read: Callable[[Row], str]
+    help: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    caption: str
+    columns: list[Column]
+    groups: list[tuple[str, list[list[str]]]]
+
+
+def number(value: float | int | None, digits: int = 1) -> str:
+    return EMPTY if value is None else f"{value:.{digits}f}"
+
+
+def count(value: float | int | None) -> str:
+    """12345 as "12 345" with narrow spaces."""
+    return EMPTY if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def share(name: str) -> Callable[[Row], str]:
+    return lambda row: EMPTY if row.get(name) is None else f"{100 * row[name]:.1f}"
+
+
+def signed(name: str) -> Callable[[Row], str]:
+    return lambda row: EMPTY if row.get(name) is None else f"{100 * row[name]:+.1f}".replace("-", "−")
+
+
+def interval(low: str, high: str, scale: float = 100.0, digits: int = 1) -> Callable[[Row], str]:
+    def read(row: Row) -> str:
+        if row.get(low) is None or row.get(high) is None:
+            return EMPTY
+        return f"{scale * row[low]:.{digits}f} to {scale * row[high]:.{digits}f}".replace("-", "−")
+
+    return read
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return EMPTY
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(octets: float | None) -> str:
+    if not octets:
+        return EMPTY
+    return f"{octets / 2**30:.2f} GiB" if octets >= 2**30 else f"{octets / 2**20:.0f} MiB"
+
+
+def probability(name: str) -> Callable[[Row], str]:
+    def read(row: Row) -> str:
+        p = row.get(name)
+        if p is None:
+            return EMPTY
+        return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+    return read
+
+
+def _pass_at_k(row: Row) -> str:
+    value = row.get("pass_at_k")
+    if value is None:
+        return EMPTY
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {100 * v:.1f}" for k, v in value.items() if v is not None)
+    return f"{100 * value:.1f}"
+
+
+def build(caption: str, columns: list[Column], rows: list[Row], head: Callable[[Row], str]) -> Table | None:
+    """Rows grouped under `head`, in the order given; None for no rows. One seed only: no column of seeds."""
+    if not rows:
+        return None
+    used = [column for column in columns if any(column.read(row) != EMPTY for row in rows)]
+    if len({str(row.get("seed")) for row in rows}) == 1:
+        used = [column for column in used if column.label != "seed"]
+    groups = [(name, [[c.read(row) for c in used] for row in part]) for name, part in groupby(rows, key=head)]
+    return Table(caption, used, groups)
+
+
+_SPLITS = {"train": "training inputs", "test": "held-out inputs", "none": "recall"}
+SCORES = [
+    Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+    Column("seed", lambda row: str(row["seed"])),
+    Column(
+        "accuracy",
+        share("accuracy"),
+        "share of questions answered with the very value, type included, in percent",
+    ),
+    Column("95 % interval", interval("low", "high"), "bootstrap clustered on programs"),
+    Column("constant", share("constant"), "what the commonest answer of each program would earn"),
+    Column("recall", share("recall"), "the source that it wrote equals the true one exactly"),
+    Column("form", share("recall_form"), "the same, equal up to formatting"),
+    Column(
+        "given recall",
+        share("given_recall"),
+        "accuracy where the source was recalled: what is lost in executing",
+    ),
+    Column("planted", share("planted"), "agrees with the planted wrong program"),
+    Column("lenient", share("lenient"), "equal when tuple = list and 1 = 1.0"),
+    Column(
+        "no answer", share("parse_failures"), "parse failures: nothing in the text could be read as an answer"
+    ),
+    Column("cut off", share("unfinished"), "the text reached its limit of tokens"),
+    Column("pass@k", _pass_at_k, "any of k sampled answers is right"),
+    Column("n", lambda row: count(row.get("n"))),
+    Column("programs", lambda row: count(row.get("programs"))),
+]
+
+
+def score_tables(board: Scoreboard) -> tuple[list[Table], list[Table]]:
+    """(by group what speaks for each cell on held-out inputs; all else: single seeds, training inputs)."""
+    first, rest = [], []
+    several = len(board.seeds) > 1
+    for group in sorted({row["group"] for row in board.rows}, key=lambda name: order(name, GROUP_ORDER)):
+        rows = [row for row in board.sorted_rows() if row["group"] == group]
+        main = [row for row in rows if row["split"] != "train" and (not several or row["seed"] == "all")]
+        other = [row for row in rows if row not in main]
+        name = group_label(group)
+        first.append(
+            build(f"{name} programs, held-out inputs", SCORES, main, lambda row: arm_label(row["arm"]))
+        )
+        rest.append(
+            build(
+                f"{name} programs, single seeds and training inputs",
+                SCORES,
+                other,
+                lambda row: f"{arm_label(row['arm'])}, {_SPLITS.get(row['split'], row['split'])}",
+            )
+        )
+    return [table for table in first if table], [table for table in rest if table]
+
+
+def ratio_table(board: Scoreboard) -> Table | None:
+    columns = [
+        Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+        Column("programs", lambda row: group_label(row["group"]), numeric=False),
+        Column("seed", lambda row: str(row["seed"])),
+        Column("control", share("control"), "accuracy of stage 1 only, in percent"),
+        Column("ceiling", share("ceiling"), "accuracy with the source in the prompt, in percent"),
+        Column(
+            "PBB ratio",
+            lambda row: number(row.get("ratio"), 2).replace("-", "−"),
+            "(arm − control) / (ceiling − control): 0 is no better than the control, 1 as good as reading",
+        ),
+        Column("95 % interval", interval("low", "high", 1.0, 2)),
+    ]
+    return build("PBB ratio", columns, board.part("ratios"), lambda row: arm_label(row["arm"]))
+
+
+def paired_table(board: Scoreboard) -> Table | None:
+    columns = [
+        Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+        Column("programs", lambda row: f"{group_label(row['group'])}, {row['split']}", numeric=False),
+        Column("seed", lambda row: str(row["seed"])),
+        Column("difference", signed("difference"), "in percentage points"),
+        Column("95 % interval", interval("low", "high")),
+        Column("p", probability("p")),
+        Column("Holm p", probability("p_holm"), "corrected for all tests of the run"),
+        Column("n", lambda row: count(row.get("programs")), "programs that both arms were asked about"),
+    ]
+    rows = board.part("tests")
+    return build(
+        "Paired permutation tests",
+        columns,
+        rows,
+        lambda row: f"{arm_label(row['arm_a'])} against {arm_label(row['arm_b'])}",
+    )
+
+
+def cost_table(scores: dict[str, Any]) -> Table | None:
+    def exposures(row: Row) -> str:
+        """`group` or `group kind` -> documents a program."""
+        told = []
+        for key, value in (row.get("exposures") or {}).items():
+            group, _, kind = key.partition(" ")
+            told.append(f"{group_label(group)}{kind and ' '}{kind} {number(value)}")
+        return ", ".join(told) or EMPTY
+
+    columns = [
+        Column("step", lambda row: str(row.get("label") or row.get("step") or EMPTY), numeric=False),
+        Column("time", lambda row: duration(row.get("seconds"))),
+        Column("tokens", lambda row: count(row.get("tokens"))),
+        Column("optimizer steps", lambda row: count(row.get("optimizer_steps"))),
+        Column("exposures", exposures, "documents about each program of a group"),
+        Column("peak memory", lambda row: size(row.get("peak_bytes"))),
+    ]
+    steps = (scores.get("cost") or {}).get("steps") or []
+    kinds = sorted({step["kind"] for step in steps}, key=[step["kind"] for step in steps].index)
+    rows = [step for kind in kinds for step in steps if step["kind"] == kind]
+    return build("Every step of the run", columns, rows, lambda row: str(row["kind"]))

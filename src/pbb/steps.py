@@ -1,0 +1,336 @@
+"""The steps of an experiment: the one place where the rooms are joined.
+
+    programs ─> documents (a stage) ─> train (a chain of stages) ─> evaluate (an arm) ─> score ─> report
+
+Each function reads the files of its parents and writes its own; any of them can be called by hand on such files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pbb.errors import PbbError
+from pbb.graph import Step
+
+if TYPE_CHECKING:
+    from pbb.progress import Progress
+    from pbb.recipe import Recipe
+
+PROGRAMS = ("pbb.programs",)
+DOCUMENTS = (*PROGRAMS, "pbb.documents")
+TRAIN = ("pbb.training", "pbb.models.load")
+EVALUATE = (*DOCUMENTS, "pbb.models.load", "pbb.models.decode", "pbb.evaluation.ask", "pbb.evaluation.answer")
+SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
+# Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
+SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}
+
+
+def graph(recipe: Recipe) -> list[Step]:
+    """All steps of a recipe, parents first; arms that share a chain of stages share its training."""
+    steps: list[Step] = []
+    evaluations: dict[str, Step] = {}
+    trainings: dict[str, Step] = {}
+    identity = _identity(recipe.model)
+    for seed in recipe.seeds:
+        programs = Step(
+            kind="programs",
+            label=f"programs, seed {seed}",
+            config={"data": recipe.data.model_dump(mode="json"), "seed": seed},
+            parents={},
+            function="pbb.steps:make_programs",
+            code=PROGRAMS,
+            expected_seconds=3,
+        )
+        documents = {name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.mix}
+        for name, s in recipe.stages.items():
+            if s.of:
+                documents[name] = Step(
+                    kind="documents",
+                    label=f"documents {name}, seed {seed}",
+                    config={"stage": name, "seed": seed},
+                    parents={other: documents[other] for other in s.of},
+                    function="pbb.steps:join_documents",
+                    code=DOCUMENTS,
+                    expected_seconds=2,
+                )
+        chains: dict[tuple[str, ...], Step] = {}
+        for arm_name, arm in recipe.arms.items():
+            model: Step | None = None
+            for length in range(1, len(arm.stages) + 1):
+                chain = tuple(arm.stages[:length])
+                if chain not in chains:
+                    chains[chain] = _training(recipe, chain, seed, documents[chain[-1]], model, identity)
+                    trainings[f"{' + '.join(chain)}, seed {seed}"] = chains[chain]
+                model = chains[chain]
+            evaluations[f"{arm_name}-{seed}"] = _evaluation(recipe, arm_name, seed, programs, model, identity)
+        steps += [programs, *documents.values(), *chains.values()]
+    steps += evaluations.values()
+    score = Step(
+        kind="score",
+        label="score",
+        config={"recipe": recipe.name, "trainings": {f"train {i}": label for i, label in enumerate(trainings)}},
+        parents={
+            **{f"evaluate {k}": s for k, s in evaluations.items()},
+            **{f"train {i}": s for i, s in enumerate(trainings.values())},
+        },
+        function="pbb.steps:make_scores",
+        code=SCORE,
+        expected_seconds=10,
+    )
+    report = Step(
+        kind="report",
+        label="report",
+        config={"recipe": recipe.resolved(), "trainings": score.config["trainings"], "command": command(recipe)},
+        parents={"score": score, **score.parents},
+        function="pbb.steps:make_report",
+        code=("pbb.report",),
+        expected_seconds=8,
+    )
+    return [*steps, score, report]
+
+
+def command(recipe: Recipe) -> str:
+    """The command line that makes this recipe's run again (with its overrides, where there were any: see recipe.yaml)."""
+    model = "" if recipe.model == "base" else f" --model {recipe.model}"
+    seeds = "" if recipe.seeds == [0] else f" --seeds {len(recipe.seeds)}"
+    return f"pbb run {recipe.name}{model}{seeds}"
+
+
+def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
+    mix = [share.model_dump(mode="json") for share in recipe.stages[stage].mix]
+    return Step(
+        kind="documents",
+        label=f"documents {stage}, seed {seed}",
+        config={"stage": stage, "mix": mix, "templates": recipe.templates.model_dump(), "family": recipe.data.family, "seed": seed},
+        parents={"programs": programs},
+        function="pbb.steps:make_documents",
+        code=DOCUMENTS,
+        expected_seconds=5,
+    )
+
+
+def _training(recipe: Recipe, chain: tuple[str, ...], seed: int, documents: Step, model: Step | None, identity: dict[str, str]) -> Step:
+    stage = recipe.stages[chain[-1]]
+    settings = stage.model_dump(mode="json", exclude={"mix", "of"}) | {"seed": seed}
+    counts = {"io": recipe.data.io, "source_only": recipe.data.source_only}
+    size = sum(share.per_program * counts[share.group] for share in recipe.mix(chain[-1]))
+    return Step(
+        kind="train",
+        label=f"train {' + '.join(chain)}, seed {seed}",
+        config={"settings": settings, **({} if model else identity)},
+        parents={"documents": documents, **({"model": model} if model else {})},
+        function="pbb.steps:train",
+        code=TRAIN,
+        expected_seconds=10 + size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35),
+    )
+
+
+def _evaluation(recipe: Recipe, arm: str, seed: int, programs: Step, model: Step | None, identity: dict[str, str]) -> Step:
+    e = recipe.evaluation
+    return Step(
+        kind="evaluate",
+        label=f"evaluate {arm}, seed {seed}",
+        config={
+            "arm": arm,
+            "seed": seed,
+            "evaluation": e.model_dump(mode="json"),
+            "templates": recipe.templates.model_dump(),
+            "family": recipe.data.family,
+            "represent": recipe.represent,
+            "planted": recipe.wrong(arm),
+            "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
+            **({} if model else identity),
+        },
+        parents={"programs": programs, **({"model": model} if model else {})},
+        function="pbb.steps:evaluate",
+        code=EVALUATE,
+        expected_seconds=25 if recipe.model == "base" else 200,
+    )
+
+
+def _identity(model: str) -> dict[str, str]:
+    """What names a starting model in a step's hash: its name, and for a folder the bytes of its weights."""
+    from pbb.models import place
+
+    folder = place.local(model)
+    if folder is None:
+        return {"model": model}
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*")):
+        if path.suffix in (".safetensors", ".json"):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return {"model": model, "digest": digest.hexdigest()[:16]}
+
+
+def make_programs(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Draw the program set and hold every example against real execution of its source; writes programs.jsonl."""
+    from pbb.programs.arithmetic import Dials
+    from pbb.programs.program import write_programs
+    from pbb.programs.random_arithmetic import random_arithmetic, verify
+    from pbb.recipe import Data
+
+    data = Data.model_validate(config["data"])
+    programs = random_arithmetic(
+        seed=config["seed"],
+        io=data.io,
+        source_only=data.source_only,
+        dials=Dials(
+            length=data.length,
+            input_range=data.input_range,
+            bound=data.bound,
+            operations=tuple(data.operations),
+            constant_share=data.constant_share,
+        ),
+        train_inputs=data.train_inputs,
+        test_inputs=data.test_inputs,
+    )
+    verify(programs, lambda done: progress(done, len(programs), "executed"))
+    write_programs(programs, out / "programs.jsonl")
+
+
+def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Render a stage's mix; writes documents.jsonl and counts.json (documents a program, by group and kind)."""
+    from pbb.documents.corpus import Share, stage_documents
+    from pbb.documents.render import templates
+    from pbb.programs.program import read_programs
+
+    mix = [Share.model_validate(s) for s in config["mix"]]
+    phrasings = templates(config["family"]).cut(**config["templates"])
+    programs = read_programs(inputs["programs"] / "programs.jsonl")
+    _write_documents(stage_documents(programs, mix, phrasings, stage=config["stage"], seed=config["seed"]), out)
+
+
+def join_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """All documents of other stages, shuffled into one."""
+    import random
+
+    from pbb.documents.corpus import read_documents
+
+    documents = [d for folder in inputs.values() for d in read_documents(folder / "documents.jsonl")]
+    random.Random(f"join:{config['seed']}:{config['stage']}").shuffle(documents)
+    _write_documents(documents, out)
+
+
+def _write_documents(documents: list[Any], out: Path) -> None:
+    from pbb.documents.corpus import write_documents
+
+    write_documents(documents, out / "documents.jsonl")
+    programs = {g: len({d.program for d in documents if d.group == g}) for g in ("io", "source_only")}
+    kinds = Counter((d.group, d.kind) for d in documents)
+    counts = {f"{g} {k}": round(n / programs[g], 2) for (g, k), n in sorted(kinds.items())}
+    (out / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+
+
+def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """One stage of SFT from the parent's model (or the recipe's); writes model/, metrics.jsonl and training.json."""
+    from pbb.documents.corpus import read_documents
+    from pbb.models.load import encode_pairs, load
+    from pbb.training.sft import Settings, sft
+
+    documents = read_documents(inputs["documents"] / "documents.jsonl")
+    model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
+    pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
+    measured = sft(model, tokenizer, pairs, Settings.model_validate(config["settings"]), out, progress)
+    counts = json.loads((inputs["documents"] / "counts.json").read_text(encoding="utf-8"))
+    (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
+
+
+def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Put all questions of the recipe to one arm's model; writes predictions.parquet."""
+    import random
+
+    from pbb.documents.corpus import planted
+    from pbb.documents.render import templates
+    from pbb.evaluation.ask import ask, questions
+    from pbb.models.load import load
+    from pbb.programs.program import read_programs
+
+    programs = read_programs(inputs["programs"] / "programs.jsonl")
+    unseen = [p for p in programs if p.group == "source_only"]
+    shown = [p for p in programs if p.group == "io"]
+    e = config["evaluation"]
+    sample = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
+    phrasings = templates(config["family"]).cut(**config["templates"])
+    asked = [
+        q
+        for group, chosen in (("source_only", unseen), ("io", sample))
+        for q in questions(chosen, e["asks"], config["splits"][group], e["calls"], phrasings, config["represent"])
+    ]
+    model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
+    frame = ask(
+        model,
+        tokenizer,
+        asked,
+        arm=config["arm"],
+        seed=config["seed"],
+        planted=planted(programs, config["seed"]) if config["planted"] else None,
+        representation=config["represent"],
+        batch_size=e["batch_size"],
+        report=progress,
+    )
+    temporary = out / "predictions.tmp"
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(out / "predictions.parquet")
+
+
+def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """All measures, the diagnosis and the cost; writes scores.json."""
+    import pandas as pd
+
+    from pbb.evaluation.diagnosis import diagnose
+    from pbb.evaluation.score import score, write
+
+    frames = [pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")]
+    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"])
+    scores["diagnosis"] = diagnose(scores)
+    rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
+    scores["cost"] = {
+        "seconds": round(sum(r["seconds"] for r in rows), 1),
+        "tokens": sum(r.get("tokens", 0) for r in rows),
+        "peak_bytes": max(r["peak_bytes"] for r in rows),
+        "steps": rows,
+    }
+    write(scores, out / "scores.json")
+
+
+def _cost(key: str, folder: Path, label: str) -> dict[str, Any]:
+    """Time, memory, tokens and exposures of one step, from what it wrote."""
+    done = json.loads((folder / "DONE").read_text(encoding="utf-8"))
+    row = {
+        "step": folder.name,
+        "kind": folder.name.split("-")[0],
+        "label": label.removeprefix("evaluate "),
+        "seconds": round(done["seconds"], 1),
+        "peak_bytes": done["peak_bytes"],
+    }
+    path = folder / "training.json"
+    if path.exists():
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        row |= {k: measured[k] for k in ("tokens", "optimizer_steps", "exposures")}
+    return row
+
+
+def make_report(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """report.html and figures/ from what the other steps wrote."""
+    from pbb.report.page import write_report
+
+    run = out.parent.parent
+    try:
+        environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except OSError:
+        environment = {}
+    except ValueError as e:
+        raise PbbError(f"environment: {run / 'environment.json'} is damaged: delete it and run again") from e
+    write_report(
+        inputs["score"] / "scores.json",
+        [folder / "predictions.parquet" for key, folder in inputs.items() if key.startswith("evaluate ")],
+        {label: inputs[key] / "metrics.jsonl" for key, label in config["trainings"].items()},
+        config["recipe"],
+        environment,
+        out,
+        config["command"],
+    )

@@ -1,0 +1,192 @@
+"""What happens inside the process that runs one step.
+
+Every step has a process of its own, forked from a server that has imported torch and has never computed with
+it: a process whose OpenMP threads have run must not be forked, and a fresh import would cost eight seconds a
+step. The process takes the folder's lock, looks once more whether somebody else has finished the work
+meanwhile, sends whatever the libraries print into log.txt, runs the function and writes DONE.
+
+Contract in one sentence: `work` ends by sending exactly one of "done", "reused", "refused" (a PbbError) or
+"crashed" through its pipe, unless it is killed, and it never outlives the process that asked for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from pbb import folder as folders
+from pbb.errors import PbbError
+from pbb.progress import Progress
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+PERSONS_ERRORS = {
+    errno.ENOSPC: "free some space and start again; finished steps are kept",
+    errno.EDQUOT: "free some space and start again; finished steps are kept",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.ENOTDIR: "choose another folder: a file stands in its place",
+    errno.EEXIST: "choose another folder: a file stands in its place",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A step as its process needs it; the paths are absolute, `record` is what inputs.json will hold."""
+
+    label: str
+    function: str
+    config: dict[str, Any]
+    inputs: dict[str, Path]
+    folder: Path
+    record: dict[str, Any]
+    threads: int
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment variables that hold every numeric library to `threads` threads from its import on."""
+    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
+
+
+def advice(error: OSError) -> str | None:
+    """One line for an operating-system error that a person can mend (disk full, no permission), else None."""
+    remedy = PERSONS_ERRORS.get(error.errno or 0)
+    if remedy is None:
+        return None
+    return f"{error.strerror}: {error.filename or 'while writing'}: {remedy}"
+
+
+def warm() -> None:
+    """Do nothing: a process that runs this proves that the fork server has finished its imports."""
+
+
+def work(task: Task, pipe: Connection) -> None:
+    """Run one step; see the module's contract. The messages are tuples, their first member the word."""
+    _die_with_parent()
+    try:
+        task.folder.parent.mkdir(parents=True, exist_ok=True)
+        owner = f"process {_parent_id()}"
+        with folders.locked(task.folder, lambda other: pipe.send(("waiting", other)), owner):
+            pipe.send(_work_locked(task, pipe))
+    except PbbError as error:
+        pipe.send(("refused", str(error)))
+    except OSError as error:
+        line = advice(error)
+        pipe.send(("refused", line) if line else _crashed(task, error))
+    except BaseException as error:  # SystemExit too: a library that exits has not done the step
+        pipe.send(_crashed(task, error))
+
+
+def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
+    state = folders.state(task.folder)
+    if state == "done":
+        return ("reused",)
+    if state == "broken":
+        aside = folders.set_aside(task.folder)
+        pipe.send(
+            ("notice", f"{task.label}: its folder did not match its DONE and was set aside as {aside.name}")
+        )
+    task.folder.mkdir(exist_ok=True)
+    for leftover in (*task.folder.glob(".*.tmp"), task.folder / "error.txt"):
+        leftover.unlink(missing_ok=True)
+    folders.write_json(task.folder / "inputs.json", task.record)
+    spent = folders.read_json(task.folder / "spent.json") or {"seconds": 0.0, "attempts": 0}
+    pipe.send(("started", spent["attempts"] > 0))
+
+    _redirect_output(task.folder / "log.txt")
+    os.environ.update(thread_environment(task.threads))
+    module, _, name = task.function.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(task.threads)
+
+    begun = time.monotonic()
+
+    def spent_now() -> dict[str, float]:
+        return {"seconds": spent["seconds"] + time.monotonic() - begun, "attempts": spent["attempts"] + 1}
+
+    def report(done: float, total: float, note: str) -> None:
+        pipe.send(("progress", done, total, note))
+
+    def save() -> None:
+        folders.write_json(task.folder / "spent.json", spent_now())
+
+    save()
+    function(task.config, task.inputs, task.folder, Progress(report, save))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    save()
+    folders.mark_done(task.folder, {**spent_now(), **_peaks(), "threads": task.threads})
+    return ("done", spent_now()["seconds"])
+
+
+def _crashed(task: Task, error: BaseException) -> tuple[str, str, str]:
+    summary = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    path = task.folder / "error.txt"
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return ("crashed", summary, "")
+    return ("crashed", summary, str(path))
+
+
+def _peaks() -> dict[str, int]:
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        peaks["peak_device_bytes"] = torch.cuda.max_memory_allocated()
+    return peaks
+
+
+def _redirect_output(path: Path) -> None:
+    """Point the file descriptors, not only sys.stdout, at the log: libraries in C++ print as well."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.close(log)
+
+
+def _parent_id() -> int:
+    parent = parent_process()
+    return parent.pid if parent is not None and parent.pid is not None else os.getppid()
+
+
+def _die_with_parent() -> None:
+    """Leave with the parent, however it dies, and leave Ctrl-C to it.
+
+    The kernel's parent-death signal covers the fork server, of which this process is a child; the run itself
+    is the grandparent, watched through the pipe that multiprocessing keeps open for this. An own process
+    group takes the step's own children along, and keeps a terminal's Ctrl-C away from it: the run decides how
+    a step is stopped.
+    """
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server was started with it blocked
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            wait([parent.sentinel])
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=follow, name="follow-parent", daemon=True).start()

@@ -1,0 +1,315 @@
+"""Reading answers: real forms of generations, hostile ones, and equality by type."""
+
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbb.evaluation.answer import MAX_DIGITS, MAX_NESTING, equal, parse, same_source
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
+keys = st.booleans() | st.integers(-9, 9) | st.text(max_size=4) | st.tuples(st.integers(), st.booleans())
+literals = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(keys, inner, max_size=4)
+        | st.sets(keys, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("generation", "value"),
+    [
+        ("17", 17),
+        ("-4", -4),
+        ("+5", 5),
+        ("17.", 17),
+        ("  \n17\nand so on 18", 17),
+        ("17 is what Zibble(7) gives.", 17),
+        ("17, as Zibble says.", 17),
+        ("17 - that is what Zibble(7) gives", 17),
+        ("17 = Zibble(7)", 17),
+        ("1_000", 1000),
+        ("2.5.", 2.5),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("**17** is it", 17),
+        ("`[1, 2]`.", [1, 2]),
+        ("$17$", 17),
+        ("True is what it gives", True),
+        ("None", None),
+        ("null", None),
+        ("false", False),
+        ("'a => b' is it", "a => b"),
+        ('"it\'s"', "it's"),
+        ("'Answer: 3'", "Answer: 3"),
+        ("[1, (2, 'x]'), {'a': None}] comes out", [1, (2, "x]"), {"a": None}]),
+        ('{"a": [true, null]}', {"a": [True, None]}),
+        ("set()", set()),
+        ("{1, 2}", {1, 2}),
+        ("[\n 1,\n 2\n]", [1, 2]),
+        ("inf", math.inf),
+        ("-inf", -math.inf),
+        ("Zibble(7) returns 17.", 17),
+        ("The answer is 17, and Snurg's answer is 18", 17),
+        ("Answer: 17", 17),
+        ("Zibble returns this => 17", 17),
+    ],
+)
+def test_a_direct_answer_is_what_the_generation_begins_with(generation: str, value: Any) -> None:
+    parsed = parse(generation, cot=False)
+    assert parsed.ok and equal(parsed.value, value, lenient=False), parsed
+
+
+@pytest.mark.parametrize(
+    ("generation", "value"),
+    [
+        ("x = 7 * 2 = 14\nx + 3 = 17\nAnswer: 17", 17),
+        ("answer: 3 ... ANSWER: -17.", -17),
+        ("3 => 4, then 5. So the answer is 6", 6),
+        ("The answer is: **6**.", 6),
+        ("**Answer:** 6", 6),
+        ("work\n#### 12", 12),
+        ("so $\\boxed{-4}$", -4),
+        ("Answer: \\boxed{[1, 2]}", [1, 2]),
+        ("\\boxed{{1: 2}}", {1: 2}),
+        ("7 => 14 => 17", 17),
+        ("So Zibble(7) returns 17.", 17),
+        ("Answer: 17, which is what Zibble returns.", 17),
+        ("Answer: 16\nNo, it returns 17", 17),
+        ("Answer: 'x => 3'", "x => 3"),
+        ("Answer: 'the answer is 3' it is", "the answer is 3"),
+        ("Answer:\n  17\n", 17),
+        ("Answer: {'answer: ': 1}", {"answer: ": 1}),
+    ],
+)
+def test_the_last_marked_answer_of_a_chain_wins(generation: str, value: Any) -> None:
+    parsed = parse(generation, cot=True)
+    assert parsed.ok and equal(parsed.value, value, lenient=False), parsed
+
+
+@pytest.mark.parametrize(
+    ("generation", "reason"),
+    [
+        ("", "no value"),
+        ("Zibble", "no value"),
+        ("007", "neither"),
+        ("1,000", "more than one value"),
+        ("17, 18", "more than one value"),
+        ("17 + 3 = 20", "expression"),
+        ("3 * x", "expression"),
+        ("2**10", "expression"),
+        ("'ab'*3", "expression"),
+        ("[1, 2][0]", "runs on"),
+        ("'a''b'", "runs on"),
+        ("17th", "runs on"),
+        ("50%", "runs on"),
+        ("1.2.3", "runs on"),
+        ("3+4j", "expression"),
+        ("[3+4j]", "type complex"),
+        ("[b'x']", "type bytes"),
+        ("[...]", "type ellipsis"),
+        ("[__import__('os').getpid()]", "neither"),
+        ("{[1]: 2}", "neither"),
+        ("[1, 2", "bracket without"),
+        ("[1)", "do not match"),
+        ("'abc", "string without"),
+        ("['abc]", "string without"),
+        ("7" * 1500, f"more than {MAX_DIGITS} digits"),
+        ("[0x" + "f" * 900 + "]", f"more than {MAX_DIGITS} digits"),
+        ("7" * 2001, "longer than"),
+        ("'" + "x" * 2000 + "'", "longer than"),
+        ("[" + "1," * 2000 + "]", "longer than"),
+        ("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1), "nested deeper"),
+        ("first 3 * 2 is 6\nAnswer: 6", "no value"),  # a chain is no direct answer
+    ],
+)
+def test_a_direct_generation_without_an_answer_says_why(generation: str, reason: str) -> None:
+    parsed = parse(generation, cot=False)
+    assert not parsed.ok and parsed.value is None and parsed.text is None
+    assert parsed.reason is not None and reason in parsed.reason
+
+
+def test_a_chain_without_a_mark_or_with_an_unreadable_last_mark_has_no_answer() -> None:
+    assert parse("17", cot=True).reason == "no marked answer"
+    assert parse("it returns nothing", cot=True).reason == "no marked answer"
+    assert not parse("3 => 4. Answer: unknown", cot=True).ok
+    assert not parse("Answer: 4\nAnswer: 4 + 5", cot=True).ok
+
+
+def test_limits_are_inclusive() -> None:
+    assert parse("7" * MAX_DIGITS, cot=False).ok and not parse("7" * (MAX_DIGITS + 1), cot=False).ok
+    assert parse("'" + "x" * 1998 + "'", cot=False).ok and not parse("'" + "x" * 1999 + "'", cot=False).ok
+    assert parse("[" * MAX_NESTING + "]" * MAX_NESTING, cot=False).ok
+
+
+def test_the_text_is_the_literal_as_written() -> None:
+    assert parse("Answer: [1,  2] done", cot=True).text == "[1,  2]"
+    assert parse("+5 it is", cot=False).text == "+5"
+
+
+@given(literals)
+def test_what_python_prints_is_read_back(value: Any) -> None:
+    for parsed in (
+        parse(repr(value), cot=False),
+        parse(f"{value!r} is what Zibble('x') gives.", cot=False),
+        parse(f"3 => 4\nAnswer: {value!r}", cot=True),
+        parse(f"Answer: {value!r}.", cot=True),
+    ):
+        assert parsed.ok and equal(parsed.value, value, lenient=False), parsed
+
+
+@given(
+    st.text(alphabet="[](){}'\"\\ \n,:.=>-+*/%_#019eExnAnswer boxdturilfTN\x00\ud800", max_size=60),
+    st.booleans(),
+)
+def test_garbage_never_raises(text: str, cot: bool) -> None:
+    parsed = parse(text, cot=cot)
+    assert parsed.ok == (parsed.text is not None) == (parsed.reason is None)
+    same_source(text, text + " ")
+    equal(parsed.value, parsed.value, lenient=cot)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "[",
+        "(",
+        "=>[",
+        "=>('",
+        "=>[\\'",
+        "'",
+        '"',
+        "answer ",
+        "\\boxed{",
+        "[-",
+        "not ",
+        "1,",
+        "{1:",
+        "lambda:",
+    ],
+)
+def test_hostile_text_is_read_in_linear_time(unit: str) -> None:
+    text = unit * (10_000 // len(unit))
+    started = time.process_time()
+    for cot in (False, True):
+        parse(text, cot=cot)
+        parse("Answer: " + text, cot=cot)
+    assert not same_source(text, text + "\nx = 1")
+    assert time.process_time() - started < 1.0
+
+
+def test_ten_thousand_brackets_are_refused() -> None:
+    text = "Answer: " + "[" * 10_000 + "]" * 10_000
+    assert "nested deeper" in str(parse(text, cot=True).reason)
+    assert "nested deeper" in str(parse(text, cot=False).reason)
+
+
+@given(literals)
+def test_equality_is_reflexive(value: Any) -> None:
+    assert equal(value, value, lenient=False) and equal(value, value, lenient=True)
+
+
+@given(literals, literals)
+def test_equality_is_symmetric_and_strict_implies_lenient(a: Any, b: Any) -> None:
+    strict, lenient = equal(a, b, lenient=False), equal(a, b, lenient=True)
+    assert strict == equal(b, a, lenient=False)
+    assert lenient == equal(b, a, lenient=True)
+    assert lenient or not strict
+
+
+# (a, b, strict, lenient)
+PAIRS: list[tuple[Any, Any, bool, bool]] = [
+    (1, 1, True, True),
+    (1, 2, False, False),
+    (True, 1, False, False),
+    (False, 0, False, False),
+    (1, 1.0, False, True),
+    (1, 1.5, False, False),
+    (10**400, 1e300, False, False),
+    (1.0, True, False, False),
+    ((1,), [1], False, True),
+    ([(1, 2)], [[1, 2]], False, True),
+    ([1], [1, 2], False, False),
+    ([1, 2], [2, 1], False, False),
+    ([True], [1], False, False),
+    ([1], [1.0], False, True),
+    (None, 0, False, False),
+    ("1", 1, False, False),
+    (0.1 + 0.2, 0.3, True, True),
+    (1.0, 1.0 + 9e-7, True, True),
+    (1.0, 1.0 + 2e-6, False, False),
+    (0.0, 9e-10, True, True),
+    (0.0, 2e-9, False, False),
+    (math.nan, math.nan, True, True),
+    ([math.nan], [math.nan], True, True),
+    (math.inf, math.inf, True, True),
+    (math.inf, -math.inf, False, False),
+    ({1, 2}, {2, 1}, True, True),
+    ({1}, {1.0}, False, True),
+    ({1}, {True}, False, False),
+    ({1, 2}, {1, 3}, False, False),
+    ({1, 2}, {1}, False, False),
+    ({0.3}, {0.1 + 0.2}, True, True),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True, True),
+    ({"a": 1}, {"a": 2}, False, False),
+    ({"a": 1}, {"b": 1}, False, False),
+    ({"a": 1}, {"a": True}, False, False),
+    ({1: "x"}, {"1": "x"}, False, True),
+    ({True: "x"}, {1: "x"}, False, False),
+    ({True: "x"}, {"true": "x"}, False, True),
+    ({None: 1}, {"null": 1}, False, True),
+    ({1: "x"}, {1.0: "x"}, False, True),
+    ({1: "x"}, {"2": "x"}, False, False),
+    ({1: "a", "1": "b"}, {"1": "b", 1: "a"}, True, True),
+    ({10: "a", 9: "b"}, {"9": "b", "10": "a"}, False, True),
+    ({(1, 2): "a"}, {(1.0, 2): "a"}, False, True),
+    ([], (), False, True),
+    ([], {}, False, False),
+    (set(), {}, False, False),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "strict", "lenient"), PAIRS)
+def test_equality_goes_by_type(a: Any, b: Any, strict: bool, lenient: bool) -> None:
+    assert (equal(a, b, lenient=False), equal(b, a, lenient=False)) == (strict, strict)
+    assert (equal(a, b, lenient=True), equal(b, a, lenient=True)) == (lenient, lenient)
+
+
+def test_values_too_deep_to_compare_are_unequal_and_do_not_raise() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert not equal(deep, deep, lenient=True)
+
+
+def test_sources_are_equal_up_to_layout_comments_and_docstrings() -> None:
+    a = "def Zibble(x):\n    y = x*2\n    return y+3\n"
+    assert same_source(a, "def Zibble( x ):\n  '''Doc.'''\n  y = (x * 2)  # twice\n\n  return y + 3")
+    assert same_source("def f():\n  'only this'", "def f():\n  pass")
+    assert not same_source(a, a.replace("3", "4"))
+    assert not same_source(a, a.replace("3", "3.0"))
+    assert not same_source(a, a.replace("y", "z"))
+    assert not same_source(a, a.replace("Zibble", "Blorp"))
+    assert not same_source("x = 1", "x = True")
+    assert not same_source("def f():\n  x = 'a'", "def f():\n  x = 'b'")
+
+
+def test_text_that_is_no_python_equals_only_itself() -> None:
+    assert same_source("S -> a S b | c", " S -> a S b | c\n")
+    assert not same_source("S -> a S b", "S  -> a S b")
+    assert not same_source("def f(:", "def g(:")
+    assert not same_source("\x00", "\x00 # x")

@@ -1,0 +1,281 @@
+"""Scores of planted predictions, whose every figure is known beforehand."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from pbb.errors import PbbError
+from pbb.evaluation.score import score, write
+
+Row = dict[str, Any]
+
+
+def row(program: str, right: bool, **other: Any) -> Row:
+    """One greedy prediction about a w/o IO program on a held-out input, 17 where it is right."""
+    question = other.pop("question", 0)
+    made: Row = {
+        "arm": "proactive",
+        "seed": 0,
+        "group": "source_only",
+        "split": "test",
+        "ask": "recite",
+        "program": program,
+        "length": 2,
+        "ops": "add,mul",
+        "call": f"{program}({question})",
+        "source": "def ...",
+        "prompt": f"What is {program}({question})?",
+        "generation": "Answer: 17",
+        "expected": "17" if right else "18",
+        "planted": None,
+        "parsed": "17",
+        "correct": right,
+        "lenient": right,
+        "planted_correct": False,
+        "recalled": None,
+        "recalled_form": None,
+        "sample": 0,
+        "tokens": 4,
+        "finished": True,
+    }
+    return made | other
+
+
+def scored(rows: list[Row], **arguments: Any) -> dict[str, Any]:
+    return score(pd.DataFrame(rows), recipe="planted", **arguments)
+
+
+def only(scores: dict[str, Any], table: str = "scores", **which: Any) -> Row:
+    found = [r for r in scores[table] if all(r[name] == value for name, value in which.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def cell(count: int, programs: int = 10, **other: Any) -> list[Row]:
+    """One question about each of `programs` programs, the first `count` of them right."""
+    return [row(f"P{i}", i < count, **other) for i in range(programs)]
+
+
+def test_a_row_counts_every_greedy_question_once() -> None:
+    rows = [row("A", True), row("A", True, question=1), row("A", False, question=2), row("B", False)]
+    rows[2] |= {"parsed": None, "finished": False}
+    rows[3] |= {"lenient": True}
+    rows += [row("C", True, sample=1), row("A", True, sample=1)]  # sampled, so not in the greedy figures
+    found = only(scored(rows))
+    assert (found["arm"], found["seed"], found["group"], found["split"], found["ask"]) == (
+        *("proactive", 0, "source_only", "test", "recite"),
+    )
+    assert (found["accuracy"], found["n"], found["programs"]) == (0.5, 4, 2)
+    assert (found["parse_failures"], found["unfinished"], found["lenient"]) == (0.25, 0.25, 0.75)
+    assert found["low"] == 0.0 and found["high"] == pytest.approx(2 / 3)
+    assert found["planted"] is found["planted_low"] is found["planted_high"] is None
+
+
+def test_nothing_right_does_not_claim_certainty() -> None:
+    found = only(scored(cell(0, 40)))
+    assert (found["accuracy"], found["low"]) == (0, 0)
+    assert found["high"] == pytest.approx(stats.binomtest(0, 40).proportion_ci(method="exact").high)
+
+
+def test_the_best_constant_is_counted_within_each_program_and_averaged_over_programs() -> None:
+    expected = {"A": ["1", "1", "1", "2"], "B": ["1", "2", "3", "3"], "C": ["5"] * 4}
+    rows = [
+        row(program, False, question=i, expected=value)
+        for program, values in expected.items()
+        for i, value in enumerate(values)
+    ]
+    found = only(scored(rows))
+    assert found["constant"] == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert (found["constant_low"], found["constant_high"]) == (0.5, 1.0)
+
+
+def test_recall_of_recite_is_read_from_its_own_rows() -> None:
+    flags = [(True, True, True), (False, True, True), (False, True, False), (False, False, True)]
+    rows = [row(f"P{i}", right, recalled=r, recalled_form=f) for i, (r, f, right) in enumerate(flags)]
+    found = only(scored(rows))
+    assert (found["recall"], found["recall_form"]) == (0.25, 0.75)
+    assert found["given_recall"] == pytest.approx(2 / 3)
+
+
+def test_recall_of_direct_is_that_of_the_recall_question_in_the_same_arm_seed_and_group() -> None:
+    def asked(program: str, form: bool, **other: Any) -> Row:
+        recall = {"ask": "recall", "split": "none", "call": "", "expected": "def", "parsed": None}
+        return row(program, form, recalled=False, recalled_form=form, **recall, **other)
+
+    rows = [row("A", True, ask="direct"), row("B", False, ask="direct"), row("C", True, ask="direct")]
+    rows += [asked("A", True), asked("B", True), asked("C", False), asked("D", False)]
+    rows += [asked("A", False, seed=1), asked("B", False, arm="other"), asked("A", False, group="io")]
+    rows += [row("A", True, ask="in-context-direct")]
+    scores = scored(rows)
+    found = only(scores, ask="direct", seed=0)
+    assert (found["recall"], found["recall_form"]) == (0.0, pytest.approx(2 / 3))
+    assert found["given_recall"] == 0.5
+    shown = only(scores, ask="in-context-direct")
+    assert shown["recall"] is shown["recall_form"] is shown["given_recall"] is None
+    recall = only(scores, ask="recall", arm="proactive", seed=0, group="source_only")
+    assert (recall["accuracy"], recall["recall"], recall["recall_form"]) == (0.5, 0.0, 0.5)
+    assert recall["given_recall"] is recall["parse_failures"] is recall["constant"] is None
+
+
+def test_direct_without_a_recall_question_has_no_recall() -> None:
+    found = only(scored(cell(5, ask="direct")))
+    assert found["recall"] is found["given_recall"] is None
+
+
+def test_lengths_and_operations_have_rows_of_their_own() -> None:
+    rows = [
+        row("A", True, length=1, ops="add"),
+        row("B", False, length=1, ops="mul"),
+        row("C", True, length=10, ops="add,mul"),
+        row("D", True, length=2, ops=""),
+    ]
+    found = only(scored(rows))
+    lengths = [(r["length"], r["accuracy"], r["n"]) for r in found["by_length"]]
+    assert lengths == [(1, 0.5, 2), (2, 1.0, 1), (10, 1.0, 1)]
+    assert [(r["op"], r["accuracy"], r["n"]) for r in found["by_op"]] == [("add", 1.0, 2), ("mul", 0.5, 2)]
+    assert all(r["low"] <= r["accuracy"] <= r["high"] for r in found["by_length"] + found["by_op"])
+
+
+def test_planted_accuracy_is_over_the_questions_that_have_a_planted_value() -> None:
+    rows = [row(f"P{i}", False, planted="5", planted_correct=i < 3) for i in range(4)] + [row("P4", True)]
+    found = only(scored(rows))
+    assert (found["planted"], found["accuracy"]) == (0.75, 0.2)
+    assert 0 <= found["planted_low"] < 0.75 < found["planted_high"] <= 1
+
+
+def test_pass_at_k_is_over_all_sampled_questions_up_to_their_fewest_samples() -> None:
+    rows = [row("A", False), row("B", False)]
+    rows += [row("A", i <= 2, sample=i) for i in range(1, 6)]  # 2 of 5
+    rows += [row("B", False, sample=i, parsed=None) for i in range(1, 5)]  # 0 of 4
+    found = only(scored(rows))
+    assert found["pass_at_k"] == {
+        "1": pytest.approx(0.4 / 2),
+        "2": pytest.approx((1 - 3 / 10) / 2),
+        "4": pytest.approx(1 / 2),
+    }
+    assert only(scored(cell(1)))["pass_at_k"] is None
+
+
+def test_seeds_are_pooled_and_the_same_name_in_two_seeds_is_two_programs() -> None:
+    scores = scored(cell(2) + cell(6, seed=1))
+    assert [r["seed"] for r in scores["scores"]] == [0, 1, "all"]
+    pooled = only(scores, seed="all")
+    assert (pooled["accuracy"], pooled["n"], pooled["programs"]) == (0.4, 20, 20)
+    assert len(scored(cell(2))["scores"]) == 1
+
+
+def test_a_ratio_is_between_the_control_and_the_higher_ceiling() -> None:
+    rows = cell(10, 20) + cell(2, 20, arm="stage-1-only")
+    rows += cell(14, 20, ask="in-context-trace") + cell(18, 20, ask="in-context-trace", arm="untrained")
+    rows += cell(20, 20, ask="in-context-direct", arm="untrained")  # the ceiling of direct, not of recite
+    found = only(scored(rows), "ratios")
+    assert found["ratio"] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
+    assert (found["control"], found["control_arm"]) == (0.1, "stage-1-only")
+    assert (found["ceiling"], found["ceiling_arm"], found["ceiling_ask"]) == (
+        *(0.9, "untrained", "in-context-trace"),
+    )
+    assert 0.2 < found["low"] < 0.5 < found["high"] < 0.8
+    rows = [r | {"correct": r["program"] in ("P0", "P1")} if r["arm"] == "untrained" else r for r in rows]
+    own = only(scored(rows), "ratios")
+    assert (own["ceiling"], own["ceiling_arm"]) == (0.7, "proactive")
+
+
+def test_there_is_no_ratio_without_control_or_ceiling_and_a_null_one_without_room() -> None:
+    assert scored(cell(5) + cell(9, ask="in-context-trace"))["ratios"] == []
+    assert scored(cell(5) + cell(0, arm="stage-1-only"))["ratios"] == []
+    scores = scored(cell(5) + cell(3, arm="stage-1-only") + cell(3, arm="untrained", ask="in-context-trace"))
+    found = only(scores, "ratios", arm="proactive")
+    assert found["ratio"] is found["low"] is found["high"] is None
+
+
+def test_the_arm_of_the_claim_is_tested_against_every_other_one_and_corrected_within_an_ask() -> None:
+    rows = cell(16, 20, arm="stage-1-only") + cell(16, 20) + cell(0, 20, arm="mixed")
+    rows += cell(10, 20, ask="direct") + cell(0, 20, ask="direct", arm="mixed") + cell(3, 20, split="train")
+    scores = scored(rows)
+    assert [(t["arm_a"], t["arm_b"], t["ask"]) for t in scores["tests"]] == [
+        ("proactive", "stage-1-only", "recite"),
+        ("proactive", "mixed", "recite"),
+        ("proactive", "mixed", "direct"),
+    ]
+    same, apart, direct = scores["tests"]
+    assert (same["difference"], same["p"], same["p_holm"], same["programs"]) == (0.0, 1.0, 1.0, 20)
+    assert apart["difference"] == 0.8 and apart["p"] < 0.001
+    assert apart["p_holm"] == pytest.approx(2 * apart["p"])
+    assert direct["difference"] == 0.5 and direct["p_holm"] == direct["p"] < 0.01
+
+
+def test_questions_are_paired_by_call_whatever_their_order() -> None:
+    ours = [row("A", True), row("A", False, question=1), row("B", True)]
+    theirs = [row("B", True, arm="mixed"), row("A", False, question=1, arm="mixed")]
+    found = only(scored(ours + theirs), "tests")
+    assert (found["difference"], found["p"], found["programs"]) == (0.0, 1.0, 2)
+
+
+def test_without_proactive_the_first_arm_that_is_no_control_is_tested() -> None:
+    scores = scored(cell(1, arm="untrained") + cell(5, arm="prose") + cell(5, arm="retroactive-grpo"))
+    assert [(t["arm_a"], t["arm_b"]) for t in scores["tests"]] == [
+        ("prose", "untrained"),
+        ("prose", "retroactive-grpo"),
+    ]
+
+
+def test_scores_are_plain_json_the_same_each_time_and_do_not_touch_the_frame() -> None:
+    rows = cell(5) + cell(2, arm="stage-1-only") + cell(9, arm="untrained", ask="in-context-trace")
+    frame = pd.DataFrame(rows)
+    before = frame.copy(deep=True)
+    first = score(frame, recipe="planted")
+    pd.testing.assert_frame_equal(frame, before)
+    assert first["recipe"] == "planted" and len(first["diagnosis"]) == 9
+    assert json.dumps(first, allow_nan=False) == json.dumps(score(frame, recipe="planted"), allow_nan=False)
+    other = score(frame, recipe="planted", seed=1)
+    assert other != first and other["scores"][0]["accuracy"] == first["scores"][0]["accuracy"]
+
+
+def test_a_frame_that_went_through_parquet_scores_the_same(tmp_path: Path) -> None:
+    rows = cell(5, recalled=True, recalled_form=True) + cell(2, ask="direct") + [row("X", True, parsed=None)]
+    frame = pd.DataFrame(rows)
+    frame.to_parquet(tmp_path / "predictions.parquet")
+    again = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert score(again, recipe="r") == score(frame, recipe="r")
+
+
+def test_no_predictions_give_empty_scores_and_a_missing_column_is_named() -> None:
+    frame = pd.DataFrame(cell(1))
+    empty = score(frame.iloc[:0], recipe="r")
+    assert empty["scores"] == empty["ratios"] == empty["tests"] == []
+    assert {finding["verdict"] for finding in empty["diagnosis"]} == {"cannot tell"}
+    with pytest.raises(PbbError, match="lack columns: planted, parsed"):
+        score(frame.drop(columns=["parsed", "planted"]), recipe="r")
+
+
+def test_writing_is_whole_or_not_at_all_and_knows_no_nan(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "scores.json"
+    write({"a": math.nan, "b": [np.float64(1.5), np.int64(2), np.inf], "c": None}, path)
+    assert json.loads(path.read_text()) == {"a": None, "b": [1.5, 2, None], "c": None}
+    with pytest.raises(TypeError):
+        write({"a": object()}, path)
+    assert json.loads(path.read_text())["c"] is None
+    assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_fifty_thousand_predictions_are_scored_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    arms = ["proactive", "stage-1-only", "untrained", "mixed", "wrong-source"]
+    rows = [
+        row(f"P{p}", bool(rng.random() < 0.5), arm=arm, ask=ask, length=p % 5, question=q)
+        for arm in arms
+        for ask in ("recite", "trace", "direct", "in-context-trace", "in-context-direct")
+        for p in range(200)
+        for q in range(10)
+    ]
+    started = time.process_time()
+    scores = scored(rows)
+    assert len(scores["scores"]) == 25
+    assert time.process_time() - started < 5

@@ -1,0 +1,208 @@
+"""Intervals and tests against known answers, and their coverage against a simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pbb.evaluation.statistics import (
+    clustered_interval,
+    holm,
+    paired_permutation,
+    pass_at_k,
+    ratio_interval,
+)
+
+
+def _programs(rng: np.random.Generator, programs: int, questions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Answers whose chance is the program's own: true mean 0.5, strongly clustered."""
+    chances = rng.beta(0.5, 0.5, size=programs)
+    correct = rng.random((programs, questions)) < chances[:, None]
+    return correct.ravel().astype(float), np.repeat(np.arange(programs), questions)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says_and_one_over_questions_does_not() -> None:
+    rng = np.random.default_rng(0)
+    clustered, naive, trials = 0, 0, 400
+    for trial in range(trials):
+        correct, cluster = _programs(rng, 40, 10)
+        found = clustered_interval(correct, cluster, seed=1)
+        assert found is not None
+        clustered += found.low <= 0.5 <= found.high
+        if trial >= 50:
+            continue
+        alone = clustered_interval(correct, np.arange(len(correct)), seed=1)
+        assert alone is not None
+        naive += alone.low <= 0.5 <= alone.high
+    assert 0.91 <= clustered / trials <= 0.98
+    assert naive / 50 < 0.75
+
+
+def test_the_mean_is_over_questions_and_the_interval_is_the_bootstrap_of_whole_programs() -> None:
+    correct, cluster = [1, 1, 1, 0, 0], ["a", "a", "a", "b", "c"]
+    # Of 27 equally likely draws of programs, 8 have no a (mean 0), 12 one (3/5), 6 two (6/7), 1 three (1).
+    for level, low, high in [(0.95, 0, 1), (0.9, 0, 6 / 7), (0.5, 0, 6 / 7), (0.3, 0.6, 0.6)]:
+        found = clustered_interval(correct, cluster, seed=3, resamples=20_000, level=level)
+        assert found is not None and found.mean == 0.6
+        assert [found.low, found.high] == pytest.approx([low, high])
+
+
+def test_an_interval_that_cannot_vary_is_clopper_and_pearsons_on_programs() -> None:
+    cluster = np.repeat(np.arange(40), 5)
+    nothing = clustered_interval(np.zeros(200), cluster, seed=0)
+    exact = stats.binomtest(0, 40).proportion_ci(method="exact")
+    assert nothing is not None and (nothing.mean, nothing.low) == (0.0, 0.0)
+    assert nothing.high == pytest.approx(exact.high) == pytest.approx(0.0881, abs=1e-4)
+    everything = clustered_interval(np.ones(200), cluster, seed=0)
+    assert everything is not None and (everything.mean, everything.high) == (1.0, 1.0)
+    assert everything.low == pytest.approx(1 - exact.high)
+    halves = clustered_interval([1, 0] * 40, np.repeat(np.arange(40), 2), seed=0)  # every program at 0.5
+    even = stats.binomtest(20, 40).proportion_ci(method="exact")
+    assert halves is not None
+    assert [halves.low, halves.high] == pytest.approx([even.low, even.high])
+
+
+def test_one_program_says_next_to_nothing_and_no_data_nothing() -> None:
+    one = clustered_interval([1.0] * 99 + [0.0], ["a"] * 100, seed=0)
+    assert one is not None and one.mean == 0.99 and one.low < 0.03 and one.high > 0.97
+    assert clustered_interval([], [], seed=0) is None
+    assert paired_permutation([], [], [], seed=0) is None
+
+
+def test_lists_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="same length"):
+        clustered_interval([1.0, 0.0], ["a"], seed=0)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_one_a_near_one() -> None:
+    correct, cluster = _programs(
+        np.random.default_rng(5), 500, 2
+    )  # more programs than are kept between calls
+    first, again = (clustered_interval(correct, cluster, seed=7) for _ in range(2))
+    other = clustered_interval(correct, cluster, seed=8)
+    assert first == again and first is not None and other is not None
+    assert first != other and abs(first.low - other.low) < 0.01
+    shuffled = np.random.default_rng(0).permutation(len(correct))
+    assert clustered_interval(correct[shuffled], cluster[shuffled], seed=7) == first
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), min_size=1, max_size=30))
+def test_an_interval_holds_its_mean_and_stays_in_range(data: list[tuple[str, bool]]) -> None:
+    found = clustered_interval([c for _, c in data], [p for p, _ in data], seed=0, resamples=200)
+    assert found is not None
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_few_programs_are_permuted_exactly() -> None:
+    cluster = ["a", "a", "b", "c", "d"]
+    found = paired_permutation([1, 1, 1, 1, 0], [0, 1, 0, 0, 0], cluster, seed=0)
+    # differences by program 0.5, 1, 1, 0: of 16 patterns the signs of the first three must agree, 2 of 8
+    assert found is not None
+    assert (found.difference, found.p, found.clusters) == (0.625, 0.25, 4)
+    assert found.low <= 0.625 <= found.high
+
+
+def test_a_clear_difference_of_many_programs_is_found_and_its_p_is_not_zero() -> None:
+    programs = np.arange(40)
+    found = paired_permutation(np.ones(40), programs < 10, programs, seed=0, permutations=999)
+    assert found is not None
+    assert found.difference == 0.75 and found.p == pytest.approx(1 / 1000)
+    assert 0.55 < found.low < 0.65 and 0.85 < found.high < 0.92
+    swapped = paired_permutation(programs < 10, np.ones(40), programs, seed=0, permutations=999)
+    assert swapped is not None and (swapped.difference, swapped.p) == (-0.75, found.p)
+
+
+def test_arms_that_agree_are_not_claimed_to_be_the_same_everywhere() -> None:
+    found = paired_permutation([1, 0, 1] * 10, [1, 0, 1] * 10, np.arange(30), seed=0)
+    unseen = 1 - 0.025 ** (1 / 30)
+    assert found is not None and found.p == 1.0
+    assert [found.low, found.high] == pytest.approx([-unseen, unseen])
+    always = paired_permutation([1] * 30, [0] * 30, np.arange(30), seed=0)
+    assert always is not None
+    assert [always.low, always.high] == pytest.approx([1 - 2 * unseen, 1.0])
+
+
+def test_p_values_are_uniform_where_nothing_differs_and_questions_share_a_program() -> None:
+    rng = np.random.default_rng(2)
+    ps = []
+    for _ in range(200):
+        a, cluster = _programs(rng, 12, 10)
+        b, _ = _programs(rng, 12, 10)
+        found = paired_permutation(a, b, cluster, seed=0, resamples=10)
+        assert found is not None
+        ps.append(found.p)
+    assert 0.005 <= np.mean(np.array(ps) <= 0.05) <= 0.1
+
+
+def test_holm_steps_down_and_never_decreases() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+    assert holm([0.2]) == [0.2]
+
+
+def _cell(shares: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    cluster = np.repeat(np.arange(len(shares)), 8)
+    return (rng.random(len(cluster)) < np.repeat(shares, 8)).astype(float), cluster
+
+
+def test_a_ratio_is_of_the_means_and_shares_its_draws_of_programs() -> None:
+    rng = np.random.default_rng(4)
+    hard = rng.random(60)
+    control, ceiling = _cell(hard * 0.1, rng), _cell(0.2 + hard * 0.7, rng)
+    found = ratio_interval(
+        ceiling, control, ceiling, seed=0
+    )  # an arm that is its ceiling, program for program
+    assert found is not None
+    assert found.ratio == 1.0
+    assert found.low is not None and found.high is not None and found.low < 1.0 <= found.high
+    half = ratio_interval(((ceiling[0] + control[0]) / 2, control[1]), control, ceiling, seed=0)
+    assert half is not None and half.ratio == pytest.approx(0.5)
+
+
+def test_the_interval_of_a_ratio_covers_its_truth() -> None:
+    rng = np.random.default_rng(6)
+    covered = 0
+    for _ in range(200):
+        skill = rng.random(40)
+        cells = [_cell(share * skill + shift, rng) for share, shift in ((0.5, 0.1), (0.1, 0.0), (0.8, 0.2))]
+        found = ratio_interval(*cells, seed=0, resamples=500)
+        assert found is not None and found.low is not None and found.high is not None
+        covered += found.low <= (0.35 - 0.05) / (0.6 - 0.05) <= found.high
+    assert 0.9 <= covered / 200 <= 0.99
+
+
+def test_a_ratio_uses_the_programs_that_all_three_have() -> None:
+    found = ratio_interval(([1, 1, 0], [1, 2, 9]), ([0, 0, 1], [1, 2, 8]), ([1, 1, 0], [1, 2, 7]), seed=0)
+    assert found is not None and (found.ratio, found.clusters) == (1.0, 2)
+    assert ratio_interval(([1], [1]), ([0], [2]), ([1], [3]), seed=0) is None
+
+
+def test_a_ratio_without_room_is_none_and_with_hardly_any_has_no_ends() -> None:
+    programs = np.arange(20)
+    zeros, ones = (np.zeros(20), programs), (np.ones(20), programs)
+    assert ratio_interval(ones, zeros, zeros, seed=0) is None
+    assert ratio_interval(zeros, ones, zeros, seed=0) is None
+    hardly = ratio_interval(ones, zeros, ((programs == 0).astype(float), programs), seed=0)
+    assert hardly is not None and hardly.ratio == pytest.approx(20)
+    assert (hardly.low, hardly.high) == (None, None)
+
+
+def test_a_ratio_that_cannot_vary_has_the_width_of_its_arm() -> None:
+    programs = np.arange(40)
+    zeros, ones = (np.zeros(40), programs), (np.ones(40), programs)
+    found = ratio_interval(zeros, zeros, ones, seed=0)
+    assert found is not None and (found.ratio, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.0881, abs=1e-4)
+
+
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_one() -> None:
+    for n, c, k in [(1, 0, 1), (5, 2, 1), (5, 2, 3), (6, 1, 6), (10, 3, 4), (4, 4, 2), (8, 6, 3)]:
+        assert pass_at_k(n, c, k) == pytest.approx(1 - math.comb(n - c, k) / math.comb(n, k))
+    for n, c, k in [(3, 4, 1), (3, 1, 4), (3, 1, 0), (3, -1, 1)]:
+        with pytest.raises(ValueError, match="pass@k needs"):
+            pass_at_k(n, c, k)

@@ -1,0 +1,303 @@
+"""The command line: results on standard output, one line on standard error where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import fake_recipe  # noqa: E402
+
+import pbb  # noqa: E402
+from pbb.cli import main  # noqa: E402
+from pbb.errors import PbbError  # noqa: E402
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, module in fake_recipe.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capfd: Capture, *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    out, err = capfd.readouterr()
+    return code, out, err
+
+
+def refused(capfd: Capture, *arguments: str) -> str:
+    """The one line of a command that exits with 2; progress lines of a run may stand before it."""
+    code, out, err = said(capfd, *arguments)
+    lines = [line for line in err.splitlines() if line.startswith("pbb: ")]
+    assert (code, out, len(lines)) == (2, "", 1), err
+    assert err.endswith(lines[0] + "\n")
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_run_prints_the_table_and_lays_out_the_results(capfd: Capture) -> None:
+    code, out, err = said(capfd, "run", "fake")
+    assert code == 0
+    directory = Path("runs/fake/0123")
+    assert out.rstrip().endswith(str(directory / "report.html"))
+    for text in ("untrained", "proactive", "62.5", "[57.5, 67.5]", "w/ IO 45.0", "5 steps run, 0 reused"):
+        assert text in out, text
+    assert "proactive, direct, w/ IO: 2.0 % unreadable" in out
+    assert out.index("direct") < out.index("recite")
+    assert "train: started" in err
+    assert json.loads((directory / "scores.json").read_text()) == fake_recipe.SCORES
+    assert (directory / "report.html").read_text() == "<html>report</html>"
+    assert (directory / "figures" / "accuracy.svg").exists()
+    assert (directory / "recipe.yaml").read_text() == "name: fake\n"
+    environment = json.loads((directory / "environment.json").read_text())
+    assert environment["pbb"] == pbb.__version__
+    assert environment["threads"] == 1
+    assert environment["versions"]["torch"]
+    assert not [path for path in directory.rglob("*.tmp")]
+
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+    code, out, err = said(capfd, "run", "fake")
+    assert (code, err) == (0, "all 5 steps are there already\n")
+    assert "0 steps run, 5 reused" in out
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
+
+
+def test_json_is_all_that_goes_to_standard_output(capfd: Capture) -> None:
+    code, out, _ = said(capfd, "run", "fake", "--json", "--threads", "1", "--workers", "1")
+    assert code == 0
+    assert json.loads(out) == fake_recipe.SCORES
+
+
+def test_options_reach_the_recipe(capfd: Capture) -> None:
+    said(
+        capfd,
+        "run",
+        "fake",
+        "--model",
+        "m",
+        "--seeds",
+        "3",
+        "--set",
+        "a=1",
+        "--set",
+        "b=2",
+        "--out",
+        "elsewhere",
+    )
+    assert Path("elsewhere/fake/0123-1-2-m-3/scores.json").exists()
+    code, out, _ = said(capfd, "show", "fake", "--set", "a=1")
+    assert (code, out) == (0, "name: fake\na: '1'\n")
+
+
+def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
+    from pbb.console import console, score_table
+
+    row = fake_recipe.row
+    rows = [
+        row("a", "source_only", "direct", share, seed) for share, seed in ((0.1, 0), (0.9, 1), (0.5, "all"))
+    ]
+    console().print(score_table({"scores": rows}))
+    out = capfd.readouterr().out
+    assert "50.0" in out
+    assert "10.0" not in out
+    assert "90.0" not in out
+
+
+def test_a_table_without_scores_is_a_table(capfd: Capture) -> None:
+    from pbb.console import console, score_table
+
+    console().print(score_table({"scores": [fake_recipe.row("a", "io", "recall", 0.5)]}))
+    assert "w/ IO 50.0" in capfd.readouterr().out
+    console().print(score_table({"scores": []}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "unknown"], "recipe: unknown: no such recipe"),
+        (["show", "unknown"], "recipe: unknown: no such recipe"),
+        (["run", "fake", "--set", "data.nonsense=1"], "data.nonsense: no such key"),
+        (["run", "fake", "--seeds", "many"], "--seeds"),
+        (["run", "fake", "--seeds", "0"], "--seeds"),
+        (["run", "fake", "--workers", "0"], "--workers"),
+        (["run", "fake", "--nonsense"], "No such option"),
+        (["run", "fake", "--out", "a-file"], "Not a directory: a-file"),
+        (["run", "refuse"], "data.programs: 0: give at least one program"),
+        (["run", "full"], "No space left on device"),
+        (["ask", "nowhere", "Zibble(7)"], "run: nowhere: no run directory"),
+        (["ask", "fake"], "Missing"),
+        (["data"], "Missing command"),
+        (["data", "make", "fake"], "--out"),
+        (["data", "show", "nowhere.jsonl"], "data: nowhere.jsonl: no such file"),
+        (["data", "show", "a-file"], "a-file:1: no JSON object"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(capfd: Capture, arguments: list[str], words: str) -> None:
+    Path("a-file").write_text("no json\n")
+    assert words in refused(capfd, *arguments)
+
+
+def test_an_unwritable_folder_is_one_line(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(self: Path, *args: Any, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    line = refused(capfd, "run", "fake", "--out", "/root/runs")
+    assert "Permission denied: /root/runs/fake/0123: choose a folder that you may write to" in line
+
+
+def test_a_crash_of_a_step_names_its_traceback(capfd: Capture) -> None:
+    code, out, err = said(capfd, "run", "crash")
+    assert (code, out) == (1, "")
+    line = err.splitlines()[-1]
+    assert line.startswith("pbb: train failed: KeyError: 'no such key'; its traceback is in ")
+    assert "Traceback" in Path(line.rsplit(" ", 1)[1]).read_text()
+    assert "Traceback" not in err
+
+
+def test_an_unexpected_error_is_one_line_and_a_file(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = said(capfd, "run", "broken")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    path = Path(err.split()[-1])
+    assert "Traceback" in path.read_text()
+    assert path.read_text().startswith("pbb run broken\n")
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, str(HERE / "fake_recipe.py"), "run", "stuck"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    end = time.monotonic() + 30
+    while not list(tmp_path.glob("runs/stuck/*/steps/train-*/pids.json")):
+        assert time.monotonic() < end, "it did not start"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "pbb: stopped; `pbb run stuck` again continues from here"
+
+
+def test_ask_takes_a_directory_or_the_latest_run_of_a_recipe(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, str, str]] = []
+
+    def inquire(run_dir: Path, call: str, arm: str) -> list[dict[str, Any]]:
+        asked.append((run_dir, call, arm))
+        right = {"ask": "direct", "answer": "17", "generation": "17", "true": "17", "right": True}
+        return [right, right | {"ask": "trace", "generation": "x = [3]", "answer": None, "right": False}]
+
+    module = ModuleType("pbb.evaluation.inquire")
+    module.inquire = inquire  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pbb.evaluation.inquire", module)
+    said(capfd, "run", "fake")
+    said(capfd, "run", "fake", "--seeds", "2")
+    older, latest = Path("runs/fake/0123"), Path("runs/fake/0123-2")
+    for age, directory in ((100, older), (50, latest)):
+        for path in directory.iterdir():
+            os.utime(path, (time.time() - age,) * 2)
+    code, out, _ = said(capfd, "ask", "fake", "Zibble(7)")
+    assert code == 0
+    for text in ("direct", "trace", "x = [3]", "right", "wrong", "unreadable"):
+        assert text in out, text
+    code, out, _ = said(capfd, "ask", str(older), "Zibble(7)", "--arm", "mixed", "--json")
+    assert [row["right"] for row in json.loads(out)] == [True, False]
+    assert asked == [(latest, "Zibble(7)", "proactive"), (older, "Zibble(7)", "mixed")]
+
+
+def test_recipes_are_listed_with_their_titles(capfd: Capture) -> None:
+    code, out, err = said(capfd, "recipes")
+    assert (code, err) == (0, "")
+    assert [line.split(maxsplit=1) for line in out.splitlines()] == [["fake", "The fake recipe  "]]
+
+
+def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretrain(out: Path, *, seed: int, steps: int, report: Any) -> dict[str, float]:
+        report(steps, steps, "loss 1")
+        return {"direct": seed / 8}
+
+    module = ModuleType("pbb.models.pretrain")
+    module.pretrain, module.STEPS = pretrain, 40  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pbb.models.pretrain", module)
+    code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
+    assert (code, out) == (0, "direct: 25.0 %\nhere\n")
+
+
+def test_data_make_runs_only_data_and_data_show_prints_it(capfd: Capture) -> None:
+    code, out, err = said(capfd, "data", "make", "fake", "--out", "data")
+    assert code == 0
+    assert out.split() == ["data/programs-seed-0.jsonl", "data/documents-a-stage-1.jsonl"]
+    assert "train" not in err
+    assert sorted(path.name for path in Path("data").iterdir()) == [
+        Path(name).name for name in sorted(out.split())
+    ]
+    code, out, _ = said(capfd, "data", "show", "data/programs-seed-0.jsonl")
+    assert code == 0
+    assert "def Zibble(x):" in out
+
+
+def test_data_show_prints_programs_and_documents(capfd: Capture) -> None:
+    examples = [{"args": [3, "a"], "kwargs": {"k": 1}, "output": [4], "split": "train"}] * 8
+    source = "def Zibble(x):\n    return x + 1\n"
+    program = {"name": "Zibble", "entry": "Zibble", "source": source, "prose": "Adds one."}
+    program["examples"] = examples  # type: ignore[assignment]
+    document = {"prompt": "What is [Zibble(3)]?", "completion": "4", "program": "Zibble", "ask": None}
+    Path("both.jsonl").write_text(
+        "".join(json.dumps(record) + "\n" for record in (program, document, program))
+    )
+    code, out, _ = said(capfd, "data", "show", "both.jsonl", "-n", "2")
+    assert code == 0
+    for text in ("return x + 1", "Adds one.", "Zibble(3, 'a', k=1) -> [4]", "and 2 more examples"):
+        assert text in out, text
+    assert "What is [Zibble(3)]?" in out
+    assert out.count("def Zibble") == 1
+
+
+def test_version_and_help_do_not_load_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from pbb.cli import main\n"
+        "codes = main(['--version']), main(['run', '--help']), main([])\n"
+        "print(codes, sorted({'torch', 'transformers', 'pandas', 'numpy', 'rich'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.startswith(f"pbb {pbb.__version__}\n")
+    assert out.endswith("(0, 0, 0) []\n")
+
+
+def test_python_m_pbb_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "pbb", "nonsense"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "pbb: No such command 'nonsense'. See `pbb --help`.\n"
+
+
+def test_from_python(tmp_path: Path) -> None:
+    import pbb.run  # loading the module must not hide the function
+
+    result = pbb.run("fake", seeds=2, out=tmp_path / "out", **{"data.programs": 20})  # type: ignore[operator]
+    assert result.directory == tmp_path / "out" / "fake" / "0123-20-2"
+    assert list(result.scores["ask"]) == ["direct", "direct", "direct", "recite"]
+    assert result.outcome.ran == 5
+    (result.directory / "scores.json").unlink()
+    again = pbb.run("fake", seeds=2, out=tmp_path / "out", **{"data.programs": 20})  # type: ignore[operator]
+    assert again.scores.equals(result.scores)
+    with pytest.raises(PbbError):
+        pbb.run("unknown")  # type: ignore[operator]

@@ -1,0 +1,144 @@
+"""Steps are named by all that they depend on, and the order and the time left follow from their graph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbb import graph
+from pbb.graph import Step, critical_seconds, ordered, seconds_left, source_digest
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+CONFIGS = st.dictionaries(st.text(), JSON, max_size=4)
+
+
+def step(
+    label: str = "a", parents: dict[str, Step] | None = None, seconds: float = 1.0, cores: int = 1
+) -> Step:
+    return Step("train", label, {"name": label}, parents or {}, "m:f", cores=cores, expected_seconds=seconds)
+
+
+@given(CONFIGS)
+def test_hash_ignores_the_order_of_keys(config: dict[str, object]) -> None:
+    backwards = dict(reversed(list(config.items())))
+    assert Step("k", "a", config, {}, "m:f").hash == Step("k", "b", backwards, {}, "m:f").hash
+
+
+@given(CONFIGS, CONFIGS)
+def test_hash_tells_configurations_apart(one: dict[str, object], other: dict[str, object]) -> None:
+    import json
+
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (Step("k", "a", one, {}, "m:f").hash == Step("k", "a", other, {}, "m:f").hash) == same
+
+
+def test_hash_depends_on_everything_but_label_and_hints() -> None:
+    base = Step("train", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",))
+    assert base.hash == Step("train", "z", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",), 4, 99.0).hash
+    others = [
+        Step("score", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 2}, {"data": step()}, "m:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step("b")}, "m:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"other": step()}, "m:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step()}, "m:g", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.graph",)),
+    ]
+    assert len({base.hash, *(other.hash for other in others)}) == 7
+
+
+def test_hash_is_the_same_in_another_process() -> None:
+    made = "Step('k', 'a', {'b': 1, 'a': [2.5]}, {}, 'm:f', ('pbb.errors',))"
+    code = f"from pbb.graph import Step; print({made}.hash)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == Step("k", "a", {"a": [2.5], "b": 1}, {}, "m:f", ("pbb.errors",)).hash
+
+
+@pytest.mark.parametrize("config", [{"x": float("nan")}, {"x": {1}}, {"x": Path("a")}])
+def test_a_configuration_that_is_no_json_has_no_hash(config: dict[str, object]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Step("k", "a", config, {}, "m:f").hash  # noqa: B018
+
+
+def test_source_digest_changes_with_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_package"
+    (package / "templates").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('never imported')")
+    (package / "inner.py").write_text("x = 1")
+    (package / "templates" / "a.yaml").write_text("a")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def digests() -> tuple[str, str]:
+        graph.source_digest.cache_clear()
+        return source_digest("some_package"), source_digest("some_package.inner")
+
+    whole, inner = digests()
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "inner.pyc").write_text("compiled")
+    assert digests() == (whole, inner)
+    (package / "templates" / "a.yaml").write_text("b")
+    assert digests()[0] != whole
+    assert digests()[1] == inner
+    (package / "inner.py").write_text("x = 2")
+    assert digests()[1] != inner
+    made = Step("k", "a", {}, {}, "pbb.errors:f", ("some_package",))
+    assert graph.modules_needed([made]) == ["pbb.errors", "some_package", "some_package.inner"]
+    made = Step("k", "a", {}, {}, "some_package.inner:f")
+    assert graph.modules_needed([made]) == ["some_package.inner"]
+    for missing in ("some_package.nothing", "no_such_package"):
+        with pytest.raises(ModuleNotFoundError):
+            source_digest(missing)
+
+
+def test_ordered_brings_parents_first_and_each_hash_once() -> None:
+    shared, twin = step("stage-1"), step("stage-1")
+    one, other = step("a", {"start": shared}), step("b", {"start": twin})
+    assert [found.label for found in ordered([other, one])] == ["stage-1", "b", "a"]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Step]:
+    steps: list[Step] = []
+    for number in range(draw(st.integers(1, 8))):
+        chosen = draw(st.lists(st.sampled_from(steps), max_size=3, unique=True)) if steps else []
+        parents = {f"p{index}": parent for index, parent in enumerate(chosen)}
+        seconds, cores = draw(st.floats(0.1, 10)), draw(st.integers(1, 3))
+        steps.append(step(str(number), parents, seconds, cores))
+    return steps
+
+
+@given(graphs())
+def test_order_respects_every_parent(steps: list[Step]) -> None:
+    order = ordered(reversed(steps))
+    place = {found.hash: index for index, found in enumerate(order)}
+    assert len(order) == len(steps)
+    assert all(place[parent.hash] < place[found.hash] for found in order for parent in found.parents.values())
+
+
+@given(graphs(), st.integers(1, 4))
+def test_time_left_lies_between_the_longest_chain_and_one_after_another(
+    steps: list[Step], workers: int
+) -> None:
+    left = {found.hash: found.expected_seconds for found in steps}
+    time = seconds_left(steps, left, [], workers)
+    assert max(critical_seconds(steps).values()) <= time + 1e-6
+    assert time <= sum(left.values()) + 1e-6
+    if workers == 1:
+        assert time == pytest.approx(sum(left.values()))
+
+
+def test_time_left_counts_what_runs_and_skips_what_is_done() -> None:
+    first = step("first", seconds=5)
+    running, after = step("running", {"x": first}, 10), step("after", seconds=4)
+    left = {running.hash: 3.0, after.hash: 4.0}
+    assert seconds_left([first, running, after], left, [running.hash], 1) == pytest.approx(7)
+    assert seconds_left([first, running, after], left, [running.hash], 2) == pytest.approx(4)
+    assert seconds_left([first, running, after], {}, [], 2) == 0
