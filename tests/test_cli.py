@@ -191,7 +191,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         assert time.monotonic() < end, "it did not start"
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "pbb: stopped; `pbb run stuck` again continues from here"
 

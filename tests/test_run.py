@@ -265,7 +265,7 @@ def test_killed_at_any_moment_the_outputs_are_the_same(tmp_path: Path) -> None:
         process = script(disturbed, "slow")
         time.sleep(moments.uniform(0.1, 0.9) * whole)
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
         finished = all(
             folders.state(place(disturbed, step)) == "done" for step in fake_steps.GRAPHS["slow"]()
         )
@@ -274,7 +274,7 @@ def test_killed_at_any_moment_the_outputs_are_the_same(tmp_path: Path) -> None:
             rounds += 1
             disturbed = tmp_path / str(rounds)
     process = script(disturbed, "slow")
-    process.communicate()
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert outputs(disturbed) == outputs(undisturbed)
     assert not list(tmp_path.glob("*/steps/*.broken-*"))
@@ -292,7 +292,7 @@ def asleep(run_dir: Path) -> tuple[subprocess.Popen[str], list[int]]:
 def test_a_killed_run_takes_its_steps_along(tmp_path: Path) -> None:
     process, pids = asleep(tmp_path)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     until(lambda: not any(alive(pid) for pid in pids))
 
 
@@ -300,7 +300,7 @@ def test_a_killed_run_takes_its_steps_along(tmp_path: Path) -> None:
 def test_a_signal_stops_the_run_and_its_steps(tmp_path: Path, number: int, code: int) -> None:
     process, pids = asleep(tmp_path)
     process.send_signal(number)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert not any(alive(pid) for pid in pids)
     assert events(tmp_path)[-1] == ("stopped", "asleep")
@@ -349,15 +349,35 @@ except Stopped:
     os.killpg(process.pid, signal.SIGINT)
     out = process.stdout.readline() if process.stdout else ""
     os.killpg(process.pid, signal.SIGKILL)  # the server would go on importing
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=60)
     assert (out, err) == ("stopped\n", "")
+
+
+def test_a_broken_installation_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broken_library.py").write_text("raise OSError('libcudart.so: no such file')")
+    code = f"""
+import sys; sys.path.insert(0, {str(HERE)!r})
+from pathlib import Path
+import fake_steps
+from pbb.errors import PbbError
+from pbb.run import execute
+try:
+    execute([fake_steps.step("a")], Path({str(tmp_path / "run")!r}), preload=("broken_library",))
+except PbbError as error:
+    print(error)
+"""
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    why = "OSError: libcudart.so: no such file"
+    assert out == f"cannot start the processes of steps: {why}: mend the installation\n"
 
 
 def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     first, second = script(tmp_path, "slow"), script(tmp_path, "slow")
     counts = []
     for process in (first, second):
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         counts.append(json.loads(out)["ran"])
     assert sum(counts) == len(ordered(fake_steps.GRAPHS["slow"]()))
@@ -372,12 +392,12 @@ def test_a_second_run_says_whom_it_waits_for(tmp_path: Path) -> None:
     step = fake_steps.GRAPHS["asleep"]()[0]
     until(lambda: ("waiting", "asleep") in events(tmp_path))
     first.kill()
-    first.communicate()
+    first.communicate(timeout=60)
     pids_now = until(
         lambda: (found := folders.read_json(place(tmp_path, step) / "pids.json")) != pids and found
     )
     second.send_signal(signal.SIGINT)
-    _, err = second.communicate()
+    _, err = second.communicate(timeout=60)
     assert f"asleep: waiting for process {first.pid}, which is working on it" in err.splitlines()
     assert not any(alive(pid) for pid in pids_now)
     assert ("resumed", "asleep") in events(tmp_path)

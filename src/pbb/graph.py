@@ -78,8 +78,7 @@ class Step:
 
 
 def source_files(module: str) -> tuple[Path, list[Path]]:
-    """The folder that a module lies in, and its source file or, of a package, every file; nothing is
-    imported.
+    """The folder that a module lies in, and its source file or every file of a package; nothing is imported.
 
     Importing would cost seconds where it pulls in torch, and hashing must stay cheap: a finished run that is
     asked for again does nothing else. Raises ModuleNotFoundError where there is no such module.
@@ -113,7 +112,7 @@ def source_digest(module: str) -> str:
 
 
 def modules_needed(steps: Iterable[Step]) -> list[str]:
-    """The modules that the functions of the steps lie in or that `code` names, packages with all of theirs."""
+    """The modules that hold the steps' functions or that `code` names, packages with all of theirs."""
     needed = set()
     for name in {name for step in steps for name in (step.function.partition(":")[0], *step.code)}:
         folder, files = source_files(name)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,9 @@ from pbb.documents.render import Representation
 from pbb.errors import PbbError
 from pbb.programs.arithmetic import OPERATIONS
 from pbb.programs.program import Group, Split
+
+Way = Literal["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 class Strict(BaseModel):
@@ -83,9 +86,7 @@ class Arm(Strict):
 class Evaluation(Strict):
     """What every arm is asked: ways of asking, groups and splits, held-out calls a program, and how many w/ IO programs."""
 
-    asks: list[Literal["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]] = Field(
-        default_factory=lambda: ["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]
-    )
+    asks: list[Way] = list(WAYS)
     calls: int = Field(5, ge=1)
     io_programs: int = Field(100, ge=0)
     io_train: bool = True
@@ -95,7 +96,7 @@ class Evaluation(Strict):
 class Recipe(Strict):
     """A whole experiment; see recipes/arithmetic.yaml for one with comments."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     title: str
     about: str = ""
     model: str = "base"
@@ -118,7 +119,9 @@ class Recipe(Strict):
         for name, arm in self.arms.items():
             for stage_name in arm.stages:
                 if stage_name not in self.stages:
-                    raise ValueError(f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}")
+                    raise ValueError(
+                        f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}"
+                    )
         if not self.arms:
             raise ValueError("arms: at least one is needed")
         return self
@@ -148,10 +151,16 @@ class Recipe(Strict):
 def shipped() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
     folder = resources.files("pbb") / "recipes"
-    return {p.name.removesuffix(".yaml"): Path(str(p)) for p in sorted(folder.iterdir(), key=lambda p: p.name) if p.name.endswith(".yaml")}
+    return {
+        p.name.removesuffix(".yaml"): Path(str(p))
+        for p in sorted(folder.iterdir(), key=lambda p: p.name)
+        if p.name.endswith(".yaml")
+    }
 
 
-def load(name: str, overrides: list[str] | None = None, model: str | None = None, seeds: int | None = None) -> Recipe:
+def load(
+    name: str, overrides: list[str] | None = None, model: str | None = None, seeds: int | None = None
+) -> Recipe:
     """A recipe by name or path, sized for the model, with `key=value` overrides applied.
 
     Raises:

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ from pbb.progress import Display, Pace, Silent
 from pbb.worker import Task, thread_environment, warm, work
 
 EVENT_EVERY = 5.0  # seconds between two "progress" events of one step
+DRAW_EVERY = 0.5  # seconds between two estimates of the time left
 GRACE = 10.0  # seconds that a stopped step has before it is killed
 
 
@@ -111,11 +113,9 @@ class _Engine:
         self.running: dict[str, _Running] = {}
         self.done: set[str] = set()
         self.signals: list[int] = []
-        self.measured = [
-            0.0,
-            0.0,
-        ]  # seconds taken, seconds expected, over the steps that ran to their end here
+        self.taken = self.expected = 0.0  # seconds, over the steps that ran to their end here
         self.ran = 0
+        self.drawn = 0.0
 
     def folder(self, step: Step) -> Path:
         return self.run_dir / "steps" / step.folder
@@ -170,10 +170,12 @@ class _Engine:
             self._obey_signals()
             thread.join(0.1)
         if failures:
-            names = ", ".join(preload)
+            command = [sys.executable, "-c", f"import {', '.join(preload)}"]
+            said = subprocess.run(command, capture_output=True, text=True).stderr.strip().splitlines()
+            why = said[-1] if said else f"{failures[0]!r}"
             raise PbbError(
-                f"cannot start step processes: {names}: `python -c 'import {names}'` shows what is wrong"
-            )
+                f"cannot start the processes of steps: {why}: mend the installation"
+            ) from failures[0]
 
     def _start_ready(self) -> None:
         ready = [
@@ -192,15 +194,8 @@ class _Engine:
 
     def _start(self, step: Step) -> None:
         inputs = {name: self.folder(parent) for name, parent in step.parents.items()}
-        task = Task(
-            step.label,
-            step.function,
-            step.config,
-            inputs,
-            self.folder(step),
-            step.inputs_record(),
-            self.threads,
-        )
+        folder, record = self.folder(step), step.inputs_record()
+        task = Task(step.label, step.function, step.config, inputs, folder, record, self.threads)
         pipe, theirs = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("forkserver").Process(target=work, args=(task, theirs))
         process.start()
@@ -214,17 +209,13 @@ class _Engine:
         for running in self.running.values():
             sources[running.process.sentinel] = running
             sources[running.pipe] = running
-        for running in {
-            id(sources[ready]): sources[ready] for ready in connection.wait(list(sources), 0.25)
-        }.values():
+        news = {sources[ready].step.hash: sources[ready] for ready in connection.wait(list(sources), 0.25)}
+        for running in news.values():
             ended = bool(connection.wait([running.process.sentinel], 0))
             try:
                 while running.pipe.poll():
                     self._hear(running, running.pipe.recv())
-            except (
-                EOFError,
-                OSError,
-            ):  # it closed its end; a process that was killed may have left half a message
+            except (EOFError, OSError):  # closed, and perhaps in the middle of a message if it was killed
                 running.process.join()
                 ended = True
             if ended:
@@ -263,8 +254,8 @@ class _Engine:
         word, *rest = running.last or ("killed",)
         if word == "done":
             self.ran += 1
-            self.measured[0] += seconds
-            self.measured[1] += step.expected_seconds
+            self.taken += seconds
+            self.expected += step.expected_seconds
         if word in ("done", "reused"):
             self.done.add(step.hash)
             self._event(word, step, seconds=round(seconds, 3))
@@ -308,14 +299,16 @@ class _Engine:
 
     def _draw(self) -> None:
         now, scale = time.monotonic(), self._scale()
+        if now - self.drawn < DRAW_EVERY:
+            return
+        self.drawn = now
         left = {step.hash: step.expected_seconds * scale for step in self.steps if step.hash not in self.done}
         left.update({key: running.pace.seconds_left(now, scale) for key, running in self.running.items()})
         rest = seconds_left(self.steps, left, self.running, self.workers)
         self.display.whole(len(self.done), len(self.steps), rest)
 
     def _scale(self) -> float:
-        taken, expected = self.measured
-        return taken / expected if expected > 0 else 1.0
+        return self.taken / self.expected if self.expected > 0 else 1.0
 
     def _event(self, word: str, step: Step, **more: Any) -> None:
         event = {

@@ -45,7 +45,9 @@ def graph(recipe: Recipe) -> list[Step]:
             code=PROGRAMS,
             expected_seconds=3,
         )
-        documents = {name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.mix}
+        documents = {
+            name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.mix
+        }
         for name, s in recipe.stages.items():
             if s.of:
                 documents[name] = Step(
@@ -72,7 +74,10 @@ def graph(recipe: Recipe) -> list[Step]:
     score = Step(
         kind="score",
         label="score",
-        config={"recipe": recipe.name, "trainings": {f"train {i}": label for i, label in enumerate(trainings)}},
+        config={
+            "recipe": recipe.name,
+            "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
+        },
         parents={
             **{f"evaluate {k}": s for k, s in evaluations.items()},
             **{f"train {i}": s for i, s in enumerate(trainings.values())},
@@ -84,7 +89,11 @@ def graph(recipe: Recipe) -> list[Step]:
     report = Step(
         kind="report",
         label="report",
-        config={"recipe": recipe.resolved(), "trainings": score.config["trainings"], "command": command(recipe)},
+        config={
+            "recipe": recipe.resolved(),
+            "trainings": score.config["trainings"],
+            "command": command(recipe),
+        },
         parents={"score": score, **score.parents},
         function="pbb.steps:make_report",
         code=("pbb.report",),
@@ -105,7 +114,13 @@ def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
     return Step(
         kind="documents",
         label=f"documents {stage}, seed {seed}",
-        config={"stage": stage, "mix": mix, "templates": recipe.templates.model_dump(), "family": recipe.data.family, "seed": seed},
+        config={
+            "stage": stage,
+            "mix": mix,
+            "templates": recipe.templates.model_dump(),
+            "family": recipe.data.family,
+            "seed": seed,
+        },
         parents={"programs": programs},
         function="pbb.steps:make_documents",
         code=DOCUMENTS,
@@ -113,7 +128,14 @@ def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
     )
 
 
-def _training(recipe: Recipe, chain: tuple[str, ...], seed: int, documents: Step, model: Step | None, identity: dict[str, str]) -> Step:
+def _training(
+    recipe: Recipe,
+    chain: tuple[str, ...],
+    seed: int,
+    documents: Step,
+    model: Step | None,
+    identity: dict[str, str],
+) -> Step:
     stage = recipe.stages[chain[-1]]
     settings = stage.model_dump(mode="json", exclude={"mix", "of"}) | {"seed": seed}
     counts = {"io": recipe.data.io, "source_only": recipe.data.source_only}
@@ -129,7 +151,9 @@ def _training(recipe: Recipe, chain: tuple[str, ...], seed: int, documents: Step
     )
 
 
-def _evaluation(recipe: Recipe, arm: str, seed: int, programs: Step, model: Step | None, identity: dict[str, str]) -> Step:
+def _evaluation(
+    recipe: Recipe, arm: str, seed: int, programs: Step, model: Step | None, identity: dict[str, str]
+) -> Step:
     e = recipe.evaluation
     return Step(
         kind="evaluate",
@@ -201,7 +225,9 @@ def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, p
     mix = [Share.model_validate(s) for s in config["mix"]]
     phrasings = templates(config["family"]).cut(**config["templates"])
     programs = read_programs(inputs["programs"] / "programs.jsonl")
-    _write_documents(stage_documents(programs, mix, phrasings, stage=config["stage"], seed=config["seed"]), out)
+    _write_documents(
+        stage_documents(programs, mix, phrasings, stage=config["stage"], seed=config["seed"]), out
+    )
 
 
 def join_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
@@ -258,7 +284,9 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     asked = [
         q
         for group, chosen in (("source_only", unseen), ("io", sample))
-        for q in questions(chosen, e["asks"], config["splits"][group], e["calls"], phrasings, config["represent"])
+        for q in questions(
+            chosen, e["asks"], config["splits"][group], e["calls"], phrasings, config["represent"]
+        )
     ]
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
     frame = ask(
@@ -284,7 +312,9 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     from pbb.evaluation.diagnosis import diagnose
     from pbb.evaluation.score import score, write
 
-    frames = [pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")]
+    frames = [
+        pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
+    ]
     scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"])
     scores["diagnosis"] = diagnose(scores)
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]

@@ -79,7 +79,7 @@ CASES: list[tuple[str, str, Sequence[Row], str]] = [
         TRANSFER,
         "seen",
         [known(0.9), without(0.9), known(0.9, "direct"), without(0.0, "direct")],
-        "direct: w/ IO 0.90 (0.85 to 0.95), w/o IO 0.00 (0.00 to 0.05) on held-out inputs; recite: w/ IO 0.90",
+        "direct: w/ IO 0.90 (0.85 to 0.95), w/o IO 0.00 (0.00 to 0.05) on held-out inputs; recite: w/ IO",
     ),
     (MEMORISED, "seen", [row("io", "train", "direct", 0.95), known(0.7, "direct")], "direct: w/ IO 0.95"),
     (

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -110,7 +111,7 @@ def test_ways_out_are_shut(worker: Worker, body: str, error: str) -> None:
 def test_a_program_that_does_not_end_costs_its_deadline(worker: Worker, body: str) -> None:
     start = time.monotonic()
     assert run(worker, body, seconds=0.3) == Outcome(None, "Deadline: no answer in 0.3 s")
-    assert 0.25 < time.monotonic() - start < 5
+    assert 0.25 < time.monotonic() - start < 30
     assert alive(worker)
 
 
@@ -131,8 +132,8 @@ def test_memory_has_a_limit(worker: Worker, body: str) -> None:
 def test_one_endless_loop_in_a_batch_costs_only_itself(worker: Worker) -> None:
     jobs = [(ZIBBLE, "Zibble", [[7]])] * 20
     jobs[11] = (ENDLESS, "loop", [[1], [2]])
-    outcomes = list(worker.execute_many(jobs, seconds=0.3))
-    assert outcomes[11] == [Outcome(None, "Deadline: no answer in 0.3 s")] * 2
+    outcomes = list(worker.execute_many(jobs, seconds=1))
+    assert outcomes[11] == [Outcome(None, "Deadline: no answer in 1 s")] * 2
     assert outcomes[:11] + outcomes[12:] == [[Outcome(16)]] * 19
 
 
@@ -143,7 +144,7 @@ def test_a_program_that_kills_its_process_is_the_only_one_to_fail(
     asked: list[int] = []
     ask = worker._ask
 
-    def dying(kind: str, jobs: list[tuple[object, ...]], *limits: float) -> tuple[bytes, list[bytes]]:
+    def dying(kind: str, jobs: list[tuple[Any, ...]], *limits: Any) -> tuple[bytes, list[bytes]]:
         asked.append(len(jobs))
         until = next(
             (i for i, job in enumerate(jobs) if job[1] == "dies" or (job[1] == "suffers" and i)), None
@@ -168,16 +169,28 @@ def test_the_worker_comes_back_after_its_server_was_killed(worker: Worker) -> No
     assert alive(worker)
 
 
-def test_many_programs_come_lazily_in_order_and_fast_enough(worker: Worker) -> None:
-    def jobs() -> Iterator[tuple[str, str, list[list[int]]]]:
-        for i in range(3000):
-            yield f"def P(x):\n    return x + {i}", "P", [[x] for x in range(50)]
+def test_many_programs_come_lazily_in_order_and_share_a_fork(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+    asked: list[int] = []
+    ask = worker._ask
 
-    start = time.monotonic()
-    for i, outcomes in enumerate(worker.execute_many(jobs())):
-        assert outcomes[0] == (i, None) and outcomes[49] == (i + 49, None)
-    assert i == 2999
-    assert time.monotonic() - start < 6  # 0.1 ms each on an idle core; 20 times that means a fork for each
+    def counting(kind: str, jobs: list[tuple[Any, ...]], *limits: Any) -> tuple[bytes, list[bytes]]:
+        asked.append(len(jobs))
+        return ask(kind, jobs, *limits)
+
+    def jobs() -> Iterator[tuple[str, str, list[list[int]]]]:
+        nonlocal taken
+        for taken in range(1, 1001):
+            yield f"def P(x):\n    return x + {taken}", "P", [[x] for x in range(50)]
+
+    monkeypatch.setattr(worker, "_ask", counting)
+    outcomes = worker.execute_many(jobs())
+    assert taken == 0
+    assert next(outcomes)[49] == Outcome(50) and taken == 256
+    assert [program[0].value for program in outcomes] == list(range(2, 1001))
+    assert asked == [256, 256, 256, 232]
 
 
 def test_the_order_of_a_set_is_the_same_in_every_worker(worker: Worker) -> None:
@@ -288,9 +301,9 @@ def test_a_line_that_raises_returns_nothing(worker: Worker) -> None:
 )
 def test_a_trace_without_an_end_is_an_error(worker: Worker, source: str, error: str) -> None:
     with pytest.raises(PbbError, match=error):
-        worker.trace(source, "loop", [1], max_steps=40, seconds=0.5)
+        worker.trace(source, "loop", [1], max_steps=40, seconds=1)
     traced, after = worker.trace_many(
-        [(source, "loop", [1]), (ZIBBLE, "Zibble", [7])], max_steps=40, seconds=0.5
+        [(source, "loop", [1]), (ZIBBLE, "Zibble", [7])], max_steps=40, seconds=1
     )
     assert traced.error is not None and traced.error.startswith(error) and len(traced.lines) <= 40
     assert after.error is None and after.lines[-1].returned == Outcome(16)

@@ -251,10 +251,10 @@ def build_run(
                 rng = random.Random(path.name)
                 losses = [
                     2.6 * math.exp(-i / 40) + 0.06 + rng.gauss(0, 0.01) + 0.15 * rng.random() ** 4
-                    for i in range(150)
+                    for i in range(60)
                 ]
                 lines = [
-                    json.dumps({"step": i + 1, "steps": 150, "loss": loss, "tokens": 900})
+                    json.dumps({"step": i + 1, "steps": 60, "loss": loss, "tokens": 900})
                     for i, loss in enumerate(losses)
                 ]
                 path.write_text("\n".join(lines) + "\n")
@@ -325,7 +325,8 @@ def build_run(
         "name": "arithmetic",
         "title": "Random Arithmetic: running programs that were only read",
         "about": "Small Python functions of one integer, under names that no pretraining has seen. "
-        "The model reads the source of the w/o IO programs in stage 2 and is then asked to run them on inputs it has never met.",
+        "The model reads the source of the w/o IO programs in stage 2 and is then "
+        "asked to run them on inputs it has never met.",
         "model": {"base": "SmolLM2-135M-Instruct", "lora": None},
         "seeds": list(seeds),
     }

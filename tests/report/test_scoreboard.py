@@ -46,10 +46,11 @@ def test_headline_reads_as_a_finding() -> None:
     rows += [row("stage-1-only", ask, 0.0) for ask in ("direct", "recite")]
     rows += [row("proactive", "in-context-trace", 0.96), row("wrong-source", "recite", 0.04, planted=0.83)]
     assert plain(Scoreboard({"scores": rows})) == (
-        "After reading only their source, the model runs 93 % of held-out calls of 200 programs by reciting, "
-        "71 % by trace, 38 % directly; without stage 2: 0 %. Answering every call of a program with its "
-        "commonest answer would earn 21 %. With the source in its prompt the same model runs 96 %. Taught the "
-        "sources under swapped names, it runs the planted program in 83 % of calls and the true one in 4 %. "
+        "After reading only their source, the model runs 93 % of held-out calls of 200 programs "
+        "by reciting, 71 % by trace, 38 % directly; without stage 2: 0 %. "
+        "Answering every call of a program with its commonest answer would earn 21 %. "
+        "With the source in its prompt the same model runs 96 %. Taught the sources under "
+        "swapped names, it runs the planted program in 83 % of calls and the true one in 4 %. "
         "No answer could be read from 0 % of its texts."
     )
 
@@ -90,8 +91,8 @@ def test_a_pooled_row_speaks_for_its_cell() -> None:
 @given(st.floats(0, 1), st.integers(0, 2))
 def test_only_nothing_is_0_percent_and_only_all_is_100(value: float, digits: int) -> None:
     text = percent(value, digits).replace("\u00a0%", "")
-    assert (text == f"{0:.{digits}f}") == (value == 0)
-    assert (text == f"{100:.{digits}f}") == (value == 1)
+    assert (text.strip("0.") == "") == (value == 0)
+    assert (text == "100") == (value == 1)
     if text[0] not in "<>":
         assert abs(float(text) / 100 - value) <= 0.51 * 10 ** -(digits + 2)
 

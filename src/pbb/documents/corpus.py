@@ -76,7 +76,9 @@ def disguised(p: Program, other: Program) -> Program:
     )
 
 
-def stage_documents(programs: Sequence[Program], mix: Sequence[Share], templates: Templates, *, stage: str, seed: int) -> list[Document]:
+def stage_documents(
+    programs: Sequence[Program], mix: Sequence[Share], templates: Templates, *, stage: str, seed: int
+) -> list[Document]:
     """All documents of a stage, shuffled.
 
     A fractional `per_program` gives some programs one document more than others, drawn by seed.

@@ -19,7 +19,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from pbb.documents.render import Document, Representation, Templates, declaration, declared, execution, part, prompt, templates
+from pbb.documents.render import (
+    Document,
+    Representation,
+    Templates,
+    declaration,
+    declared,
+    execution,
+    part,
+    prompt,
+    templates,
+)
 from pbb.programs.arithmetic import Assign, Dials, draw, expression, run
 from pbb.programs.names import names
 from pbb.programs.program import Program

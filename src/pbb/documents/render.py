@@ -42,7 +42,9 @@ class Templates(BaseModel):
     def cut(self, prompt: int, response: int) -> Templates:
         """Only the first `prompt` pointers (and as many instructions) and the first `response` response phrasings."""
         if not 1 <= prompt <= len(self.pointers) or not 1 <= response <= len(self.openings):
-            raise PbbError(f"templates: {prompt} prompt and {response} response phrasings asked for: 1 to {len(self.pointers)} exist")
+            raise PbbError(
+                f"templates: {prompt} prompt and {response} response phrasings asked for: 1 to {len(self.pointers)} exist"
+            )
         return Templates(
             pointers=self.pointers[:prompt],
             instructions={k: v[:prompt] for k, v in self.instructions.items()},
@@ -61,7 +63,9 @@ def templates(family: str) -> Templates:
     """
     path = resources.files("pbb.documents") / "templates" / f"{family}.yaml"
     if not path.is_file():
-        raise PbbError(f"no templates for program family {family!r}: expected {path.name} among the templates")
+        raise PbbError(
+            f"no templates for program family {family!r}: expected {path.name} among the templates"
+        )
     return Templates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
@@ -100,7 +104,9 @@ def prompt(t: Templates, rng: random.Random, call: str, instruction: str, **fiel
     return rng.choice(t.pointers).format(call=call) + " " + words.format(**fields)
 
 
-def declaration(p: Program, t: Templates, rng: random.Random, representation: Representation = "source") -> Document:
+def declaration(
+    p: Program, t: Templates, rng: random.Random, representation: Representation = "source"
+) -> Document:
     """Pointer => the whole source (or prose)."""
     text = rng.choice(t.openings) + declared(p, representation)
     return Document(
@@ -125,7 +131,14 @@ def part(p: Program, t: Templates, rng: random.Random) -> Document:
     )
 
 
-def answer(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, representation: Representation = "source") -> str:
+def answer(
+    p: Program,
+    e: Example,
+    ask: Ask,
+    t: Templates,
+    rng: random.Random,
+    representation: Representation = "source",
+) -> str:
     """What a perfect model writes when asked for a call in one of the three ways."""
     value = repr(e.output)
     if ask == "direct":
@@ -136,13 +149,22 @@ def answer(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, r
     return steps if ask == "trace" else rng.choice(t.openings) + declared(p, representation) + "\n" + steps
 
 
-def question(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None) -> str:
+def question(
+    p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None
+) -> str:
     """The prompt that asks for a call; with `context` the program stands above it (in-context)."""
     words = prompt(t, rng, e.call(p.entry), ask)
     return words if context is None else declared(p, context) + "\n" + words
 
 
-def execution(p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, representation: Representation = "source") -> Document:
+def execution(
+    p: Program,
+    e: Example,
+    ask: Ask,
+    t: Templates,
+    rng: random.Random,
+    representation: Representation = "source",
+) -> Document:
     """A call and how it is answered, without the source in the prompt."""
     return Document(
         prompt=question(p, e, ask, t, rng),

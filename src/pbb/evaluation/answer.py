@@ -167,9 +167,7 @@ def _bracketed(window: str) -> tuple[int, str | None]:
                 return 0, "brackets that do not match"
             if not opened:
                 return token.end(), None
-        elif (
-            len(character) == 1
-        ):  # a quote that nothing closes; stop, or hostile text would cost quadratic time
+        elif len(character) == 1:  # a quote that nothing closes: going on would cost quadratic time
             return 0, "a string without an end"
     return 0, f"longer than {MAX_CHARS} characters" if len(window) > MAX_CHARS else "a bracket without an end"
 

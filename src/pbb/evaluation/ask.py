@@ -20,7 +20,6 @@ from pbb.models.load import encode
 from pbb.programs.program import Example, Program, Split
 from pbb.programs.sandbox import Worker
 
-WAYS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 # A measure that stops one token early reads as ignorance: limits leave room over the longest right answer.
 ROOM, SLACK = 1.25, 12
 
@@ -112,7 +111,7 @@ def ask(
     wrong = _outputs(others, asked)
     rows = []
     for q, g, other, value in zip(asked, generations, others, wrong, strict=True):
-        text = tokenizer.decode(g.tokens, skip_special_tokens=True)
+        text = str(tokenizer.decode(g.tokens, skip_special_tokens=True))
         row = judge(q, text, other, value, representation)
         rows.append(row | {"arm": arm, "seed": seed, "tokens": len(g.tokens), "finished": g.finished})
     return pd.DataFrame(rows)
@@ -166,7 +165,7 @@ def judge(
         "call": q.example.call(p.entry),
         "expected": repr(q.example.output),
         "planted": None if other is None else repr(wrong),
-        "parsed": repr(said.value) if said.ok else None,
+        "parsed": said.text if said.ok else None,
         "correct": said.ok and equal(said.value, q.example.output, lenient=False),
         "lenient": said.ok and equal(said.value, q.example.output, lenient=True),
         "planted_correct": other is not None and said.ok and equal(said.value, wrong, lenient=False),
@@ -175,7 +174,9 @@ def judge(
 
 def _outputs(others: Sequence[Program | None], asked: Sequence[Question]) -> list[object]:
     """What each planted program gives for its question's call, by execution in the sandbox."""
-    wanted = [(i, o, q.example) for i, (o, q) in enumerate(zip(others, asked, strict=True)) if o and q.example]
+    wanted = [
+        (i, o, q.example) for i, (o, q) in enumerate(zip(others, asked, strict=True)) if o and q.example
+    ]
     values: list[object] = [None] * len(asked)
     if wanted:
         with Worker() as worker:

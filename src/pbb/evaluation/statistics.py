@@ -79,7 +79,7 @@ def clustered_interval(
         return None
     sums, sizes = np.bincount(codes, values, count), np.bincount(codes, minlength=count).astype(np.float64)
     mean = float(sums.sum() / sizes.sum())
-    if count == 1 or np.all(np.abs(sums - mean * sizes) <= _ROUNDING * sizes):
+    if np.all(np.abs(sums - mean * sizes) <= _ROUNDING * sizes):
         return Interval(mean, *_clopper_pearson(mean * count, count, level))
     draws = np.concatenate([(w @ sums) / (w @ sizes) for w in _weights(count, resamples, seed)])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])

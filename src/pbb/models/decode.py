@@ -51,7 +51,13 @@ def decode(
     generator = torch.Generator(device=model.device).manual_seed(seed)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        for row, generation in zip(rows, _batch(model, [prompts[i] for i in rows], [limits[i] for i in rows], end, pad, temperature, generator), strict=True):
+        for row, generation in zip(
+            rows,
+            _batch(
+                model, [prompts[i] for i in rows], [limits[i] for i in rows], end, pad, temperature, generator
+            ),
+            strict=True,
+        ):
             results[row] = generation
         report(min(start + batch_size, len(order)), len(order))
     return [r for r in results if r is not None]
@@ -79,13 +85,21 @@ def _batch(
     cache = DynamicCache(config=model.config)
     position = (mask.cumsum(1) - 1).clamp(min=0)
     while alive:
-        logits = model(
-            input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True, logits_to_keep=1
-        ).logits[:, -1].float()
+        logits = (
+            model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            .logits[:, -1]
+            .float()
+        )
+        chosen = logits.argmax(-1)
         if temperature > 0:
             chosen = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
-        else:
-            chosen = logits.argmax(-1)
         gone = []
         for row, (i, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             if finished[i] or len(written[i]) >= limits[i]:

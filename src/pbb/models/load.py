@@ -52,11 +52,17 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         )
     except (OSError, ValueError, KeyError) as e:
         reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder") from e
+        raise PbbError(
+            f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder"
+        ) from e
     if tokenizer.eos_token_id is None:
-        raise PbbError(f"model: {name}: its tokenizer has no end token, so it can't learn to stop: set eos_token in the folder")
+        raise PbbError(
+            f"model: {name}: its tokenizer has no end token, so it can't learn to stop: set eos_token in the folder"
+        )
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise PbbError(f"model: {name}: its tokenizer pads with the end token: give it a pad_token of its own")
+        raise PbbError(
+            f"model: {name}: its tokenizer pads with the end token: give it a pad_token of its own"
+        )
     if tokenizer.eos_token == "<|im_end|>":
         tokenizer.chat_template = CHATML
     if tokenizer.chat_template is None:
@@ -68,7 +74,9 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
     """Each prompt as a user's turn, up to where the model is to write."""
     texts = [
-        tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True
+        )
         for p in prompts
     ]
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []

@@ -27,7 +27,13 @@ from pbb.training.sft import Settings, save, sft
 WIDTH, LAYERS, HEAD = 160, 8, 32
 TOKENIZER_DOCUMENTS = 20_000
 SETTINGS = Settings(
-    batch_size=64, learning_rate=3e-3, warmup=200, decay=0.3, weight_decay=0.01, optimizer="muon", checkpoint_seconds=300
+    batch_size=64,
+    learning_rate=3e-3,
+    warmup=200,
+    decay=0.3,
+    weight_decay=0.01,
+    optimizer="muon",
+    checkpoint_seconds=300,
 )
 STEPS = 3000
 
@@ -46,11 +52,12 @@ def configuration() -> LlamaConfig:
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=None,
-        attn_implementation="eager",
     )
 
 
-def pretrain(out: Path, *, seed: int = 0, steps: int = STEPS, report: Callable[[float, float, str], None]) -> dict[str, float]:
+def pretrain(
+    out: Path, *, seed: int = 0, steps: int = STEPS, report: Callable[[float, float, str], None]
+) -> dict[str, float]:
     """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
     Returns accuracy by way of asking, on 200 fresh programs with held-out names.
@@ -70,11 +77,12 @@ def pretrain(out: Path, *, seed: int = 0, steps: int = STEPS, report: Callable[[
     torch.set_float32_matmul_precision("medium")
     torch.manual_seed(seed)
     model = LlamaForCausalLM(configuration())
+    model.set_attn_implementation("eager")
     pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
     sft(model, tokenizer, pairs, SETTINGS.model_copy(update={"seed": seed}), out, report)
     accuracy = in_context(model, tokenizer, seed)
     (out / "accuracy.json").write_text(json.dumps(accuracy, indent=1) + "\n", encoding="utf-8")
-    save(model.to(torch.bfloat16), tokenizer, out / "model")
+    save(model.bfloat16(), tokenizer, out / "model")
     return accuracy
 
 

@@ -153,7 +153,9 @@ def _compute(op: str, left: int, right: int) -> int:
             return abs(left)
 
 
-def _assign(a: Assign, env: dict[str, int], line: int, trace: list[TraceStep] | None, test: tuple[str, bool] | None) -> int:
+def _assign(
+    a: Assign, env: dict[str, int], line: int, trace: list[TraceStep] | None, test: tuple[str, bool] | None
+) -> int:
     left = env[a.left]
     right = env[a.right] if isinstance(a.right, str) else a.right
     value = _compute(a.op, left, right)
@@ -190,7 +192,13 @@ def run(body: Sequence[Statement], x: int, trace: list[TraceStep] | None = None)
             case Branch():
                 held = env[s.test.variable]
                 t = s.test
-                outcome = held % 2 == 0 if t.kind == "even" else held > t.constant if t.kind == ">" else held < t.constant
+                outcome = (
+                    held % 2 == 0
+                    if t.kind == "even"
+                    else held > t.constant
+                    if t.kind == ">"
+                    else held < t.constant
+                )
                 shown = condition(Test(t.kind, str(held), t.constant)) if trace is not None else ""
                 value = _assign(s.then if outcome else s.otherwise, env, line, trace, (shown, outcome))
             case Loop():
@@ -198,7 +206,12 @@ def run(body: Sequence[Statement], x: int, trace: list[TraceStep] | None = None)
                 if trace is not None:
                     trace.append(
                         TraceStep.model_construct(
-                            line=line, target=s.target, expression=str(value), value=value, test=None, outcome=None
+                            line=line,
+                            target=s.target,
+                            expression=str(value),
+                            value=value,
+                            test=None,
+                            outcome=None,
                         )
                     )
                 for i in range(s.count):
@@ -218,7 +231,9 @@ def _constant(rng: random.Random, op: str, dials: Dials, depth: int) -> int:
     return rng.randint(low, high)
 
 
-def _simple(rng: random.Random, target: str, left: str, dials: Dials, depth: int, ops: Sequence[str]) -> Assign:
+def _simple(
+    rng: random.Random, target: str, left: str, dials: Dials, depth: int, ops: Sequence[str]
+) -> Assign:
     op = rng.choice(ops)
     if op == "abs":
         return Assign(target, op, left, 0)
@@ -276,7 +291,9 @@ def acceptable(results: tuple[int, ...], inputs: Sequence[int], dials: Dials) ->
     return max(Counter(results).values()) <= max(1, dials.constant_share * len(results))
 
 
-def candidates(seed: int, dials: Dials, start: int = 0) -> Iterator[tuple[int, list[Statement], tuple[int, ...]]]:
+def candidates(
+    seed: int, dials: Dials, start: int = 0
+) -> Iterator[tuple[int, list[Statement], tuple[int, ...]]]:
     """Acceptable bodies without end: (index, body, outputs over the whole input range). Item i depends on (seed, i) only."""
     inputs = range(dials.input_range[0], dials.input_range[1] + 1)
     index = start
@@ -293,6 +310,12 @@ def operations(body: Sequence[Statement]) -> list[str]:
     """The distinct operations of a body in order of first use."""
     found: list[str] = []
     for s in body:
-        parts = [s.op] if isinstance(s, Assign) else ["if", s.then.op, s.otherwise.op] if isinstance(s, Branch) else ["for", s.body.op]
+        parts = (
+            [s.op]
+            if isinstance(s, Assign)
+            else ["if", s.then.op, s.otherwise.op]
+            if isinstance(s, Branch)
+            else ["for", s.body.op]
+        )
         found += [p for p in parts if p not in found]
     return found

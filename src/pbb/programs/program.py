@@ -43,6 +43,7 @@ class TraceStep(BaseModel):
 class Example(BaseModel):
     """One call of a program and what it returns. `trace` holds the executed statements where the family gives them."""
 
+    model_config = ConfigDict(extra="forbid")
     args: list[Any]
     kwargs: dict[str, Any] = Field(default_factory=dict)
     output: Any

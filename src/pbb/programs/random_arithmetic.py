@@ -24,7 +24,11 @@ PATIENCE = 400
 
 
 def program(
-    name: str, body: Sequence[Statement], group: Group, inputs: dict[Split, list[int]], origin: dict[str, object]
+    name: str,
+    body: Sequence[Statement],
+    group: Group,
+    inputs: dict[Split, list[int]],
+    origin: dict[str, object],
 ) -> Program:
     """The record of one body, with an example (output and trace) for each input."""
     examples = []
@@ -32,7 +36,9 @@ def program(
         for x in xs:
             trace: list[TraceStep] = []
             value, _ = run(body, x, trace)
-            examples.append(Example.model_construct(args=[x], kwargs={}, output=value, split=split, trace=trace))
+            examples.append(
+                Example.model_construct(args=[x], kwargs={}, output=value, split=split, trace=trace)
+            )
     ops = operations(body)
     facts = Facts(length=len(body), ops=ops, branches=ops.count("if"), loops=ops.count("for"))
     return Program.model_construct(
@@ -72,7 +78,14 @@ def distinct(seed: int, count: int, dials: Dials) -> list[tuple[int, list[Statem
 
 
 def random_arithmetic(
-    *, seed: int, io: int, source_only: int, dials: Dials, train_inputs: int, test_inputs: int, shelf: Shelf = "recipe"
+    *,
+    seed: int,
+    io: int,
+    source_only: int,
+    dials: Dials,
+    train_inputs: int,
+    test_inputs: int,
+    shelf: Shelf = "recipe",
 ) -> list[Program]:
     """`io` + `source_only` programs in an order and with inputs that depend on the arguments alone.
 
@@ -84,7 +97,9 @@ def random_arithmetic(
     """
     low, high = dials.input_range
     if train_inputs + test_inputs > high - low + 1:
-        raise PbbError(f"data.inputs: {train_inputs} train and {test_inputs} held-out inputs do not fit into {low}..{high}")
+        raise PbbError(
+            f"data.inputs: {train_inputs} train and {test_inputs} held-out inputs do not fit into {low}..{high}"
+        )
     bodies = distinct(seed, io + source_only, dials)
     rng = random.Random(f"split:{seed}")
     rng.shuffle(bodies)
@@ -98,8 +113,13 @@ def random_arithmetic(
             if group == "io" or int((table[:, held] == table[row, held]).all(axis=1).sum()) == 1:
                 break
         else:
-            raise PbbError(f"data: program {index} has a twin on any {test_inputs} held-out inputs: ask for more of them")
-        inputs: dict[Split, list[int]] = {"train": sorted(xs[:train_inputs]), "test": sorted(xs[train_inputs:])}
+            raise PbbError(
+                f"data: program {index} has a twin on any {test_inputs} held-out inputs: ask for more of them"
+            )
+        inputs: dict[Split, list[int]] = {
+            "train": sorted(xs[:train_inputs]),
+            "test": sorted(xs[train_inputs:]),
+        }
         programs.append(program(name, body, group, inputs, {"seed": seed, "index": index}))
     return programs
 

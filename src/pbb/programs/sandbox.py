@@ -41,7 +41,7 @@ from pbb.errors import PbbError
 from pbb.programs import sandbox_worker as far
 
 BATCH = 256
-"""Programs a child runs before the next is forked: a fork costs about as much as ten programs."""
+"""Programs a child runs before the next is forked: a fork costs about as much as twenty programs."""
 
 Job = tuple[str, str, Sequence[Sequence[object]]]
 """Source, entry, inputs: one sequence of positional arguments a call."""

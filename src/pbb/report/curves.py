@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LABEL = re.compile(r"^(?P<arm>.+?) seed (?P<seed>\d+) / (?P<stage>.+)$")
+_SEED = re.compile(r",? seed \d+")
 _PANELS, _POINTS = 18, 160
 
 
@@ -111,11 +112,15 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
 
 
 def _panel(labels: list[str]) -> tuple[str, str, str]:
-    """(arm that lends its colour, all arms in words, stage) of the labels that share one file."""
-    matches = [_LABEL.match(label) for label in labels]
-    arms = sorted({m["arm"] for m in matches if m}, key=lambda arm: order(arm, ARM_ORDER[::-1]))
-    if not arms:
-        return ("", "", labels[0])
-    words = ", ".join(arm_label(arm) for arm in arms)
-    stage = next(m["stage"] for m in matches if m)
-    return (arms[0], words if len(words) <= 42 else f"{words[:41]}…", stage.replace("-", " "))
+    """(arm that lends its colour, subtitle, title) of the labels that share one file.
+
+    "proactive seed 0 / stage-1" is told by its stage and its arms; "learn + read, seed 0" by its last stage
+    and what came before.
+    """
+    matches = [match for label in labels if (match := _LABEL.match(label))]
+    if matches:
+        arms = sorted({match["arm"] for match in matches}, key=lambda arm: order(arm, ARM_ORDER[::-1]))
+        words = ", ".join(arm_label(arm) for arm in arms)
+        return (arms[0], words if len(words) <= 42 else f"{words[:41]}…", matches[0]["stage"])
+    *before, last = _SEED.sub("", labels[0]).split(" + ")
+    return ("proactive", f"after {' + '.join(before)}" if before else "from the start", last)

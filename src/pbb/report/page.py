@@ -167,7 +167,7 @@ def _arms(board: Scoreboard, recipe: dict[str, Any]) -> list[tuple[str, str]]:
         if isinstance(arm, dict):
             stages = ", then ".join(map(str, arm.get("stages") or [])) or "no training"
             about = str(arm.get("about") or "").strip()
-            told.append((arm_label(name), f"{stages}. {about}" if about else f"{stages}."))
+            told.append((arm_label(name), f"{stages}: {about}" if about else stages))
     return told
 
 

@@ -48,17 +48,22 @@ def group_label(group: str) -> str:
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    """0.931 as "93\u00a0%". Never rounds a miss to "0\u00a0%" nor a flaw to "100\u00a0%"; an en dash where
-    there is no value.
+    """0.931 as "93 %", with a space that does not break; an en dash where there is no value.
+
+    Only nothing is "0 %" and only all is "100 %": what would round to them is "<1 %" and ">99 %".
     """
     if value is None:
         return "–"
     edge = 0.5 * 10 ** -(digits + 2)
-    if 0 < value < edge:
-        return f"<{10.0**-digits:.{digits}f}\u00a0%"
-    if 1 - edge < value < 1:
-        return f">{100 - 10.0**-digits:.{digits}f}\u00a0%"
-    return f"{100 * value:.{digits}f}\u00a0%"
+    if value in (0, 1):
+        text = f"{100 * value:.0f}"
+    elif value < edge:
+        text = f"<{10.0**-digits:.{digits}f}"
+    elif value > 1 - edge:
+        text = f">{100 - 10.0**-digits:.{digits}f}"
+    else:
+        text = f"{100 * value:.{digits}f}"
+    return f"{text}\u00a0%"
 
 
 def held_out(ask: str) -> str:

@@ -185,10 +185,15 @@ def paired_table(board: Scoreboard) -> Table | None:
         Column("difference", signed("difference"), "in percentage points"),
         Column("95 % interval", interval("low", "high")),
         Column("p", probability("p")),
-        Column("Holm p", probability("p_holm"), "corrected for all tests of the run"),
+        Column(
+            "Holm p",
+            probability("p_holm"),
+            "corrected for the number of arms compared, within a way of asking",
+        ),
         Column("n", lambda row: count(row.get("programs")), "programs that both arms were asked about"),
     ]
-    rows = board.part("tests")
+    pairs = {(row["arm_a"], row["arm_b"]): None for row in board.part("tests")}
+    rows = [row for pair in pairs for row in board.part("tests") if (row["arm_a"], row["arm_b"]) == pair]
     return build(
         "Paired permutation tests",
         columns,

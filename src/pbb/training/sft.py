@@ -21,7 +21,14 @@ import torch
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl import SFTConfig, SFTTrainer
 
 from pbb.errors import PbbError
@@ -41,7 +48,9 @@ class Settings(BaseModel):
     batch_size: int = Field(16, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     warmup: int = Field(50, ge=0)
-    decay: float = Field(0.3, ge=0, le=1, description="share of the steps over which the rate falls at the end")
+    decay: float = Field(
+        0.3, ge=0, le=1, description="share of the steps over which the rate falls at the end"
+    )
     weight_decay: float = Field(0.01, ge=0)
     beta2: float = Field(0.98, gt=0, lt=1)
     clip: float = Field(1.0, gt=0)
@@ -69,7 +78,7 @@ def batches(lengths: Sequence[int], batch_size: int, seed: int) -> list[int]:
     return result
 
 
-class _Lean(SFTTrainer):  # type: ignore[misc]
+class _Lean(SFTTrainer):
     """SFTTrainer that reads its data in file order and computes the head on completion tokens only.
 
     The order is already decided, and resuming must find it again. The stock loss also takes logits of every prompt token and their
@@ -77,10 +86,15 @@ class _Lean(SFTTrainer):  # type: ignore[misc]
     """
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        data: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(data)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         """Mean negative log-likelihood over the completion tokens of the batch."""
         labels = inputs["labels"][:, 1:]
@@ -93,7 +107,7 @@ class _Lean(SFTTrainer):  # type: ignore[misc]
         return loss / (num_items_in_batch if num_items_in_batch is not None else wanted.sum())
 
 
-class _Journal(TrainerCallback):  # type: ignore[misc]
+class _Journal(TrainerCallback):
     """Writes metrics.jsonl, reports progress, and asks for a checkpoint when enough seconds have passed."""
 
     def __init__(self, out: Path, report: Report, every: float, tokens: Sequence[int]) -> None:
@@ -101,17 +115,28 @@ class _Journal(TrainerCallback):  # type: ignore[misc]
         self.saved = self.started = time.monotonic()
         self.before = 0.0
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self.saved = self.started = time.monotonic()
         rows = _kept(self.out / "metrics.jsonl", state.global_step)
         self.before = float(rows[-1]["seconds"]) if rows else 0.0
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps:
             control.should_save = True
             self.saved = time.monotonic()
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Any = None,
+        **_: Any,
+    ) -> None:
         if not logs or "loss" not in logs:
             return
         step = state.global_step
@@ -146,7 +171,11 @@ def _kept(path: Path, step: int) -> list[dict[str, Any]]:
 
 def _resumable(folder: Path) -> Path | None:
     """The newest whole checkpoint; a half-written one (no trainer_state.json, which is written last) is passed over."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").exists() and (p / "rng_state.pth").exists()]
+    found = [
+        p
+        for p in folder.glob("checkpoint-*")
+        if (p / "trainer_state.json").exists() and (p / "rng_state.pth").exists()
+    ]
     return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
 
 
@@ -186,7 +215,11 @@ def sft(
         learning_rate=settings.learning_rate,
         lr_scheduler_type="warmup_stable_decay",
         warmup_steps=warmup,
-        lr_scheduler_kwargs={"num_decay_steps": min(steps - warmup, round(settings.decay * steps)), "decay_type": "linear", "min_lr_ratio": 0.02},
+        lr_scheduler_kwargs={
+            "num_decay_steps": min(steps - warmup, round(settings.decay * steps)),
+            "decay_type": "linear",
+            "min_lr_ratio": 0.02,
+        },
         weight_decay=settings.weight_decay,
         adam_beta2=settings.beta2,
         max_grad_norm=settings.clip,
@@ -232,7 +265,9 @@ def sft(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
     if not losses or losses[-1] != losses[-1]:
-        raise PbbError(f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate")
+        raise PbbError(
+            f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate"
+        )
     save(model, tokenizer, out / "model")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {

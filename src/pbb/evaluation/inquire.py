@@ -1,0 +1,117 @@
+"""Ask the trained model of a run one call, in every way of asking, beside what is true: `pbb ask RUN "Zibdax(7)"`.
+
+The call is read as a literal call of a known program; nothing that a person typed or a model wrote is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from pbb.documents.render import templates
+from pbb.errors import PbbError
+from pbb.evaluation.ask import Question, judge
+from pbb.models.decode import decode
+from pbb.models.load import encode, load
+from pbb.programs.program import Example, Program, read_programs
+from pbb.programs.sandbox import Worker
+
+ASKS = ("direct", "trace", "recite")
+LONGEST = 320
+
+
+def inquire(run: Path, call: str, arm: str = "proactive") -> list[dict[str, Any]]:
+    """One row for each way of asking: ask, answer (parsed, as a literal, or None), generation, true, right.
+
+    Raises:
+        PbbError: the run is not finished, the arm or the program is not in it, or the call is no literal call.
+    """
+    name, args = read_call(call)
+    step, config = _evaluation(run, arm)
+    programs = read_programs(run / "steps" / step["parents"]["programs"] / "programs.jsonl")
+    program = _named(programs, name)
+    truth = _execute(program, args, call)
+    parent = step["parents"].get("model")
+    model, tokenizer = load(str(run / "steps" / parent / "model") if parent else config["model"])
+    phrasings = templates(config["family"]).cut(**config["templates"])
+    example = Example(args=args, output=truth, split="test")
+    rng = random.Random(f"inquire:{call}")
+    rows = []
+    for ask in ASKS:
+        prompt = (
+            rng.choice(phrasings.pointers).format(call=example.call(name))
+            + " "
+            + phrasings.instructions[ask][0]
+        )
+        written = decode(
+            model,
+            encode(tokenizer, [prompt]),
+            end=int(tokenizer.eos_token_id),
+            pad=int(tokenizer.pad_token_id),
+            limits=[LONGEST],
+        )[0]
+        text = str(tokenizer.decode(written.tokens, skip_special_tokens=True))
+        row = judge(Question(program, ask, "test", example, prompt, ""), text, None, None)
+        rows.append(
+            {
+                "ask": ask,
+                "prompt": prompt,
+                "answer": row["parsed"],
+                "generation": text,
+                "true": repr(truth),
+                "right": row["correct"],
+                "group": program.group,
+                "source": program.source,
+            }
+        )
+    return rows
+
+
+def read_call(call: str) -> tuple[str, list[Any]]:
+    """The name and the literal arguments of a call such as `Zibdax(7)`.
+
+    Raises:
+        PbbError: it is anything else.
+    """
+    try:
+        node = ast.parse(call.strip(), mode="eval").body
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            return node.func.id, [ast.literal_eval(a) for a in node.args]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    raise PbbError(f"ask: {call[:80]!r} is not a call: write a program's name and a value, such as Zibdax(7)")
+
+
+def _evaluation(run: Path, arm: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """inputs.json of the arm's first finished evaluation, and its configuration."""
+    arms = []
+    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
+        if (path.parent / "DONE").exists():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            arms.append(record["config"]["arm"])
+            if record["config"]["arm"] == arm:
+                return record, record["config"]
+    if not arms:
+        raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
+    raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(set(arms)))}")
+
+
+def _named(programs: list[Program], name: str) -> Program:
+    for p in programs:
+        if p.entry == name:
+            return p
+    some = ", ".join(p.entry for p in programs if p.group == "source_only")[:120]
+    raise PbbError(f"ask: no program {name!r} in this run: w/o IO programs are {some} ...")
+
+
+def _execute(program: Program, args: list[Any], call: str) -> object:
+    with Worker() as worker:
+        outcome = worker.execute(program.source, program.entry, [args])[0]
+    if outcome.error:
+        raise PbbError(
+            f"ask: {call[:80]}: the program itself fails on it: {outcome.error}: give another value"
+        )
+    return outcome.value
