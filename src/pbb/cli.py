@@ -150,15 +150,16 @@ def show(recipe: RecipeName, model: Model = None, seeds: Seeds = None, settings:
 def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; by default as shipped.")] = None,
+    steps: Annotated[
+        tuple[int, int], typer.Option(min=1, help="Optimizer steps of the two phases; as shipped by default.")
+    ] = (3000, 5000),
 ) -> None:
     """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
-    from pbb.models.pretrain import STEPS
     from pbb.models.pretrain import pretrain as train
     from pbb.progress import watched
 
     with watched("pretrain") as progress:
-        accuracies = train(out, seed=seed, steps=steps or STEPS, report=progress)
+        accuracies = train(out, seed=seed, steps=steps, report=progress)
     for ask, accuracy in accuracies.items():
         print(f"{ask}: {100 * accuracy:.1f} %")
     print(out)

@@ -1,8 +1,8 @@
 """What an experiment is: the models of a recipe file, and how one is found, overridden and checked.
 
 A recipe is YAML: data, templates, stages (a mix of documents and how to train on it), arms (chains of stages) and the evaluation.
-`models:` holds, by model name, the changes that size the same recipe for another model. Order of precedence: recipe file, its changes for
-the model, `--set key=value`.
+`models:` holds, by model name, the changes that size the same recipe for another model; `extends:` lays a file over another recipe, where null
+takes a key away. Order of precedence: the extended recipe, the file, its changes for the model, `--set key=value`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Stage(Strict):
     warmup: int = Field(50, ge=0)
     decay: float = Field(0.3, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
 
 class Arm(Strict):
@@ -166,18 +167,7 @@ def load(
     Raises:
         PbbError: no such recipe, no such key, or a value of the wrong type.
     """
-    known = shipped()
-    path = known.get(name) or Path(name)
-    if name not in known and not path.is_file():
-        raise PbbError(f"no recipe {name!r}: neither a file nor one of: {', '.join(known)}")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as e:
-        raise PbbError(f"cannot read recipe: {path}: {e}") from e
-    except yaml.YAMLError as e:
-        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())}") from e
-    if not isinstance(data, dict):
-        raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
+    path, data = _read(name)
     data.setdefault("name", path.stem)
     sizes = data.pop("models", None) or {}
     if not isinstance(sizes, dict):
@@ -207,10 +197,37 @@ def load(
         raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
 
 
+def _read(name: str, asked_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe file as plain data, laid over the recipe that it `extends`."""
+    known = shipped()
+    path = known.get(name) or Path(name)
+    if name not in known and not path.is_file():
+        raise PbbError(f"no recipe {name!r}: neither a file nor one of: {', '.join(known)}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise PbbError(f"cannot read recipe: {path}: {e}") from e
+    except yaml.YAMLError as e:
+        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict):
+        raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
+    base = data.pop("extends", None)
+    if base is None:
+        return path, data
+    if base in asked_by or not isinstance(base, str):
+        raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
+    below = _read(base, (*asked_by, name))[1]
+    below.pop("name", None)
+    _merge(below, data)
+    return path, below
+
+
 def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Deep update; a list or a value replaces what stood there."""
+    """Deep update; a list or a value replaces what stood there, null takes it away."""
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
         else:
             into[key] = value

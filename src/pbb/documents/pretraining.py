@@ -35,50 +35,65 @@ from pbb.programs.names import names
 from pbb.programs.program import Program
 from pbb.programs.random_arithmetic import program, random_arithmetic
 
-SHARES = {
-    "in-context trace": 0.16,
-    "in-context direct": 0.30,
-    "in-context recite": 0.06,
-    "in-context part": 0.04,
-    "in-context source": 0.04,
-    "drill": 0.14,
-    "library": 0.13,
-    "library part": 0.13,
-}
+PHASES: tuple[dict[str, float], ...] = (
+    # Reading first: a quarter of the documents are the library's, and much is answered directly.
+    {
+        "in-context trace": 0.16,
+        "in-context direct": 0.30,
+        "in-context recite": 0.06,
+        "in-context part": 0.04,
+        "in-context source": 0.04,
+        "drill": 0.14,
+        "library": 0.13,
+        "library part": 0.13,
+    },
+    # Then execution: what the first phase leaves inexact is copying and arithmetic.
+    {
+        "in-context trace": 0.30,
+        "in-context direct": 0.22,
+        "in-context recite": 0.10,
+        "in-context part": 0.06,
+        "in-context source": 0.02,
+        "drill": 0.20,
+        "library": 0.06,
+        "library part": 0.04,
+    },
+)
+PROSE = (0.25, 0.12)
+# The numbers of the second phase are those of the default recipe, so that its arithmetic can be exact.
+DIALS = (Dials(length=(1, 3)), Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9)))
 LIBRARY = 1000
-PROSE = 0.25
-DIALS = Dials(length=(1, 3))
 
 
 def library(seed: int) -> list[Program]:
     """The named programs that pretraining declares and never runs."""
     return random_arithmetic(
-        seed=seed, io=0, source_only=LIBRARY, dials=DIALS, train_inputs=0, test_inputs=25, shelf="library"
+        seed=seed, io=0, source_only=LIBRARY, dials=DIALS[0], train_inputs=0, test_inputs=25, shelf="library"
     )
 
 
-def fresh(rng: random.Random, name: str) -> Program:
+def fresh(rng: random.Random, name: str, dials: Dials) -> Program:
     """A program that is made up on the spot, with one example; shorter ones are likelier."""
     while True:
         length = rng.choices((1, 2, 3), (3, 4, 3))[0]
-        body = draw(rng, length, DIALS)
-        x = rng.randint(*DIALS.input_range)
+        body = draw(rng, length, dials)
+        x = rng.randint(*dials.input_range)
         try:
             value, peak = run(body, x)
         except ZeroDivisionError:
             continue
-        if peak <= DIALS.bound:
+        if peak <= dials.bound:
             return program(name, body, "io", {"train": [x]}, {})
 
 
-def drill(rng: random.Random, t: Templates) -> Document:
+def drill(rng: random.Random, t: Templates, dials: Dials) -> Document:
     """One operation on a random value, as in the middle of a program."""
     while True:
-        (s,) = draw(rng, 1, DIALS)
+        (s,) = draw(rng, 1, dials)
         if isinstance(s, Assign):
-            x = rng.randint(-20, DIALS.bound)
+            x = rng.randint(-20, dials.bound)
             value, peak = run([s], x)
-            if peak <= DIALS.bound:
+            if peak <= dials.bound:
                 shown = expression(Assign(s.target, s.op, str(x), s.right))
                 return Document(
                     prompt=prompt(t, rng, shown, "direct"),
@@ -90,19 +105,24 @@ def drill(rng: random.Random, t: Templates) -> Document:
                 )
 
 
-def pretraining_document(seed: int, index: int, shelf: list[Program], passing: list[str]) -> Document:
-    """Document `index` of the pretraining corpus."""
-    rng = random.Random(f"pretraining:{seed}:{index}")
+def pretraining_document(
+    seed: int, index: int, shelf: list[Program], passing: list[str], phase: int = 0
+) -> Document:
+    """Document `index` of a phase of the pretraining corpus."""
+    rng = random.Random(
+        f"pretraining:{seed}:{index}" if phase == 0 else f"pretraining:{seed}:{phase}:{index}"
+    )
+    shares, prose, dials = PHASES[phase], PROSE[phase], DIALS[phase]
     t = templates("arithmetic")
-    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind == "drill":
-        return drill(rng, t)
+        return drill(rng, t, dials)
     if kind == "library":
-        return declaration(rng.choice(shelf), t, rng, "prose" if rng.random() < PROSE else "source")
+        return declaration(rng.choice(shelf), t, rng, "prose" if rng.random() < prose else "source")
     if kind == "library part":
         return part(rng.choice(shelf), t, rng)
-    p = fresh(rng, rng.choice(passing))
-    context: Representation = "prose" if rng.random() < PROSE else "source"
+    p = fresh(rng, rng.choice(passing), dials)
+    context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]
     ask = kind.removeprefix("in-context ")
     if ask == "part":
@@ -116,8 +136,8 @@ def pretraining_document(seed: int, index: int, shelf: list[Program], passing: l
     return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
 
 
-def pretraining_corpus(seed: int, count: int, start: int = 0) -> Iterator[Document]:
-    """Documents start .. start + count - 1."""
+def pretraining_corpus(seed: int, count: int, phase: int = 0) -> Iterator[Document]:
+    """The first `count` documents of a phase."""
     shelf, passing = library(seed), names(1000, seed, "passing")
-    for index in range(start, start + count):
-        yield pretraining_document(seed, index, shelf, passing)
+    for index in range(count):
+        yield pretraining_document(seed, index, shelf, passing, phase)

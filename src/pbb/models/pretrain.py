@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from pbb.documents.pretraining import DIALS, pretraining_corpus
-from pbb.documents.render import templates
+from pbb.documents.render import Document, templates
 from pbb.evaluation.ask import ask, questions
-from pbb.models.load import encode_pairs
+from pbb.models.load import encode_pairs, load
 from pbb.models.tokenizer import VOCABULARY, train_tokenizer
 from pbb.programs.names import ENDINGS, OPENINGS
 from pbb.programs.random_arithmetic import random_arithmetic
@@ -26,16 +26,15 @@ from pbb.training.sft import Settings, save, sft
 
 WIDTH, LAYERS, HEAD = 160, 8, 32
 TOKENIZER_DOCUMENTS = 20_000
-SETTINGS = Settings(
-    batch_size=64,
-    learning_rate=3e-3,
-    warmup=200,
-    decay=0.3,
-    weight_decay=0.01,
-    optimizer="muon",
-    checkpoint_seconds=300,
+SETTINGS = (
+    Settings(
+        batch_size=64, learning_rate=3e-3, warmup=200, decay=0.3, optimizer="muon", checkpoint_seconds=300
+    ),
+    Settings(
+        batch_size=32, learning_rate=2e-3, warmup=50, decay=0.6, optimizer="muon", checkpoint_seconds=300
+    ),
 )
-STEPS = 3000
+STEPS = (3000, 5000)
 
 
 def configuration() -> LlamaConfig:
@@ -56,47 +55,81 @@ def configuration() -> LlamaConfig:
 
 
 def pretrain(
-    out: Path, *, seed: int = 0, steps: int = STEPS, report: Callable[[float, float, str], None]
+    out: Path,
+    *,
+    seed: int = 0,
+    steps: Sequence[int] = STEPS,
+    report: Callable[[float, float, str], None],
 ) -> dict[str, float]:
     """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    Returns accuracy by way of asking, on 200 fresh programs with held-out names.
+    `steps` are the optimizer steps of the two phases. Returns accuracy by way of asking, on 200 fresh programs with names that
+    pretraining has not met.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    documents = list(pretraining_corpus(seed, steps * SETTINGS.batch_size))
-
-    def texts() -> Iterator[str]:
-        for d in documents[:TOKENIZER_DOCUMENTS]:
-            yield d.prompt
-            yield d.completion
-        for opening in OPENINGS:
-            for ending in ENDINGS:
-                yield f" {opening}{ending}"
-
-    tokenizer = train_tokenizer(texts())
-    torch.set_float32_matmul_precision("medium")
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(configuration())
-    model.set_attn_implementation("eager")
-    pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
-    sft(model, tokenizer, pairs, SETTINGS.model_copy(update={"seed": seed}), out, report)
+    before = None
+    for phase, count in enumerate(steps):
+        folder = out / f"phase-{phase + 1}"
+        if not (folder / "model").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _phase(phase, count, before, folder, seed, report)
+        before = folder / "model"
+    model, tokenizer = load(str(before))
     accuracy = in_context(model, tokenizer, seed)
     (out / "accuracy.json").write_text(json.dumps(accuracy, indent=1) + "\n", encoding="utf-8")
     save(model.bfloat16(), tokenizer, out / "model")
     return accuracy
 
 
-def in_context(model: LlamaForCausalLM, tokenizer: object, seed: int) -> dict[str, float]:
+def _phase(
+    phase: int,
+    steps: int,
+    before: Path | None,
+    out: Path,
+    seed: int,
+    report: Callable[[float, float, str], None],
+) -> None:
+    settings = SETTINGS[phase].model_copy(update={"seed": seed})
+    documents = list(pretraining_corpus(seed, steps * settings.batch_size, phase))
+    if before:
+        model, tokenizer = load(str(before))
+    else:
+        tokenizer = train_tokenizer(_texts(documents[:TOKENIZER_DOCUMENTS]))
+        torch.set_float32_matmul_precision("medium")
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(configuration())
+        model.set_attn_implementation("eager")
+    pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
+    sft(
+        model,
+        tokenizer,
+        pairs,
+        settings,
+        out,
+        lambda done, total, note: report(done, total, f"phase {phase + 1}, {note}"),
+    )
+
+
+def _texts(documents: Sequence[Document]) -> Iterator[str]:
+    """What the tokenizer learns its merges from: documents and all two-syllable names."""
+    for d in documents:
+        yield d.prompt
+        yield d.completion
+    for opening in OPENINGS:
+        for ending in ENDINGS:
+            yield f" {opening}{ending}"
+
+
+def in_context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> dict[str, float]:
     """Accuracy with the source (or the prose) in the prompt, on programs and names that pretraining has not met."""
     fresh = random_arithmetic(
-        seed=seed + 1_000_003, io=0, source_only=200, dials=DIALS, train_inputs=0, test_inputs=25
+        seed=seed + 1_000_003, io=0, source_only=200, dials=DIALS[-1], train_inputs=0, test_inputs=25
     )
     result = {}
     for representation in ("source", "prose"):
         asked = questions(
             random.Random(seed).sample(fresh, 200), ["in-context-direct", "in-context-trace"], ["test"], 5, templates("arithmetic"), representation
         )  # fmt: skip
-        frame = ask(model, tokenizer, asked, arm="base", seed=seed, representation=representation)  # type: ignore[arg-type]
+        frame = ask(model, tokenizer, asked, arm="base", seed=seed, representation=representation)
         for way, rows in frame.groupby("ask"):
             result[f"{way} {representation}"] = round(float(rows["correct"].mean()), 4)
     return result

@@ -39,6 +39,7 @@ Tokens = tuple[list[int], list[int]]
 """A document as tokens: (prompt with the chat's markers, completion with its end token)."""
 
 WINDOW = 32
+ROWS = 64
 
 
 class Settings(BaseModel):
@@ -97,14 +98,17 @@ class _Lean(SFTTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean negative log-likelihood over the completion tokens of the batch."""
-        labels = inputs["labels"][:, 1:]
-        wanted = labels != -100
+        labels = inputs["labels"][:, 1:].reshape(-1)
+        wanted = (labels != -100).nonzero()[:, 0]
+        # A row count that changes with every batch makes oneDNN compile and keep a new kernel for each.
+        rows = torch.nn.functional.pad(wanted, (0, -len(wanted) % ROWS))
+        labels = torch.nn.functional.pad(labels[wanted], (0, -len(wanted) % ROWS), value=-100)
         hidden = model.base_model(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
         ).last_hidden_state[:, :-1]
-        logits = model.get_output_embeddings()(hidden[wanted])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[wanted], reduction="sum")
-        return loss / (num_items_in_batch if num_items_in_batch is not None else wanted.sum())
+        logits = model.get_output_embeddings()(hidden.flatten(0, 1)[rows])
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        return loss / (num_items_in_batch if num_items_in_batch is not None else len(wanted))
 
 
 class _Journal(TrainerCallback):
