@@ -34,14 +34,15 @@ class Data(Strict):
     """The program set. Ranges are inclusive; inputs are per program."""
 
     family: Literal["arithmetic"] = "arithmetic"
-    io: int = Field(1000, ge=0)
-    source_only: int = Field(200, ge=1)
+    io: int = Field(400, ge=0)
+    source_only: int = Field(100, ge=1)
     length: tuple[int, int] = (1, 3)
-    input_range: tuple[int, int] = (0, 49)
-    bound: int = Field(199, ge=1)
+    input_range: tuple[int, int] = (0, 29)
+    bound: int = Field(99, ge=1)
+    constants: tuple[int, int] = (1, 9)
     operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
     constant_share: float = Field(0.25, gt=0, le=1)
-    train_inputs: int = Field(30, ge=1)
+    train_inputs: int = Field(20, ge=1)
     test_inputs: int = Field(10, ge=1)
 
     @model_validator(mode="after")
@@ -50,6 +51,8 @@ class Data(Strict):
             raise ValueError("length: give two numbers from 1 to 8, the smaller first")
         if self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: give two numbers, the smaller first")
+        if not 1 <= self.constants[0] <= self.constants[1]:
+            raise ValueError("constants: give two numbers from 1, the smaller first")
         if unknown := [o for o in self.operations if o not in OPERATIONS]:
             raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
         if not set(self.operations) - {"if", "for", "abs"}:
@@ -85,10 +88,15 @@ class Arm(Strict):
 
 
 class Evaluation(Strict):
-    """What every arm is asked: ways of asking, groups and splits, held-out calls a program, and how many w/ IO programs."""
+    """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
+
+    Direct answers cost next to nothing, so `direct_calls` may be more than `calls`: the best constant answer, against which
+    they must be held, is flattered by few calls.
+    """
 
     asks: list[Way] = list(WAYS)
     calls: int = Field(5, ge=1)
+    direct_calls: int = Field(10, ge=1)
     io_programs: int = Field(100, ge=0)
     io_train: bool = True
     batch_size: int = Field(256, ge=1)

@@ -206,6 +206,7 @@ def make_programs(config: dict[str, Any], inputs: dict[str, Path], out: Path, pr
             length=data.length,
             input_range=data.input_range,
             bound=data.bound,
+            constants=data.constants,
             operations=tuple(data.operations),
             constant_share=data.constant_share,
         ),
@@ -284,9 +285,11 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     asked = [
         q
         for group, chosen in (("source_only", unseen), ("io", sample))
-        for q in questions(
-            chosen, e["asks"], config["splits"][group], e["calls"], phrasings, config["represent"]
+        for ways, calls in (
+            ([a for a in e["asks"] if a.endswith("direct")], e["direct_calls"]),
+            ([a for a in e["asks"] if not a.endswith("direct")], e["calls"]),
         )
+        for q in questions(chosen, ways, config["splits"][group], calls, phrasings, config["represent"])
     ]
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
     frame = ask(
