@@ -57,6 +57,8 @@ class Data(Strict):
             raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
         if not set(self.operations) - {"if", "for", "abs"}:
             raise ValueError("operations: at least one of + - * // % min max is needed")
+        if "for" in self.operations and not {"+", "-", "*"} & set(self.operations):
+            raise ValueError("operations: for needs one of + - * for its body")
         return self
 
 
@@ -143,6 +145,10 @@ class Recipe(Strict):
     def wrong(self, arm: str) -> bool:
         """Whether the arm is taught permuted sources, so that answers are judged against the planted programs too."""
         return any(share.wrong for stage in self.arms[arm].stages for share in self.mix(stage))
+
+    def asked(self) -> int:
+        """How many held-out calls of a program are asked in every way."""
+        return min(self.evaluation.calls, self.evaluation.direct_calls)
 
     def splits(self, group: Group) -> list[Split]:
         """The splits that programs of a group are asked on."""

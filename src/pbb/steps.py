@@ -39,7 +39,7 @@ def graph(recipe: Recipe) -> list[Step]:
         programs = Step(
             kind="programs",
             label=f"programs, seed {seed}",
-            config={"data": recipe.data.model_dump(mode="json"), "seed": seed},
+            config={"data": recipe.data.model_dump(mode="json"), "asked": recipe.asked(), "seed": seed},
             parents={},
             function="pbb.steps:make_programs",
             code=PROGRAMS,
@@ -212,6 +212,7 @@ def make_programs(config: dict[str, Any], inputs: dict[str, Path], out: Path, pr
         ),
         train_inputs=data.train_inputs,
         test_inputs=data.test_inputs,
+        asked=config["asked"],
     )
     verify(programs, lambda done: progress(done, len(programs), "executed"))
     write_programs(programs, out / "programs.jsonl")

@@ -44,7 +44,7 @@ def questions(
     templates: Templates,
     representation: Representation = "source",
 ) -> list[Question]:
-    """For every program, way of asking and split: its first `per_program` calls; for recall one question a program."""
+    """For every program, way of asking and split: its first `per_program` calls in file order; for recall one question a program."""
     result = []
     for p in programs:
         for ask in asks:
@@ -59,7 +59,7 @@ def questions(
             context = representation if ask.startswith("in-context") else None
             for split in splits:
                 calls = p.calls(split)
-                for e in random.Random(f"calls:{p.name}:{split}").sample(calls, min(per_program, len(calls))):
+                for e in calls[:per_program]:
                     longest = answer(p, e, how, templates, rng, representation)
                     result.append(
                         Question(p, ask, split, e, question(p, e, how, templates, rng, context), longest)

@@ -245,6 +245,7 @@ def _simple(
 def draw(rng: random.Random, length: int, dials: Dials) -> list[Statement]:
     """A random body of `length` statements; it may still be rejected (see `acceptable`)."""
     plain = [o for o in dials.operations if o not in ("if", "for", "abs")]
+    rounds = [o for o in ("+", "-", "*") if o in plain]
     kinds = list(dials.operations)
     weights = [dials.weights.get(k, 1.0) for k in kinds]
     body: list[Statement] = []
@@ -259,7 +260,7 @@ def draw(rng: random.Random, length: int, dials: Dials) -> list[Statement]:
             then = _simple(rng, name, previous, dials, depth, plain)
             body.append(Branch(test, then, _simple(rng, name, previous, dials, depth, plain)))
         elif op == "for":
-            body_op = rng.choice(("+", "-", "*")) if rng.random() < 0.8 else "i"
+            body_op = rng.choice(rounds) if rng.random() < 0.8 or "+" not in rounds else "i"
             step = Assign(name, "+", name, "i") if body_op == "i" else Assign(
                 name, body_op, name, 2 if body_op == "*" else rng.randint(*dials.constants)
             )  # fmt: skip

@@ -85,12 +85,14 @@ def random_arithmetic(
     dials: Dials,
     train_inputs: int,
     test_inputs: int,
+    asked: int | None = None,
     shelf: Shelf = "recipe",
 ) -> list[Program]:
     """`io` + `source_only` programs in an order and with inputs that depend on the arguments alone.
 
-    Every program has `train_inputs` + `test_inputs` distinct inputs, drawn for it alone. A w/o IO program's held-out inputs
-    are drawn until its outputs on them differ from every other program's.
+    Every program has `train_inputs` + `test_inputs` distinct inputs, drawn for it alone. The evaluation asks the first `asked`
+    of the held-out ones (by default all): a w/o IO program's are drawn until its outputs on those differ from every other
+    program's.
 
     Raises:
         PbbError: the dials leave too few programs or inputs.
@@ -109,7 +111,7 @@ def random_arithmetic(
         group: Group = "source_only" if row < source_only else "io"
         for _ in range(PATIENCE):
             xs = rng.sample(range(low, high + 1), train_inputs + test_inputs)
-            held = [x - low for x in xs[train_inputs:]]
+            held = [x - low for x in xs[train_inputs:]][:asked]
             if group == "io" or int((table[:, held] == table[row, held]).all(axis=1).sum()) == 1:
                 break
         else:
@@ -117,8 +119,8 @@ def random_arithmetic(
                 f"data: program {index} has a twin on any {test_inputs} held-out inputs: ask for more of them"
             )
         inputs: dict[Split, list[int]] = {
-            "train": sorted(xs[:train_inputs]),
-            "test": sorted(xs[train_inputs:]),
+            "train": xs[:train_inputs],
+            "test": xs[train_inputs:],
         }
         programs.append(program(name, body, group, inputs, {"seed": seed, "index": index}))
     return programs
