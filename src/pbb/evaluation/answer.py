@@ -54,7 +54,9 @@ _NUMBER = re.compile(
 _CLOSES = {"]": "[", ")": "(", "}": "{"}
 # What may not stand behind a value: the rest of a longer token, an operator with its operand, a second value.
 _GLUED = re.compile(r"[\w%'\"\[(]|\.\w|[:/]\d")
-_OPERATOR = re.compile(r"[ \t]*(?:(?:\*\*|//|<<|>>|[-+*/%^&|@])[ \t]*[\d\[({'\"]|[+*/%][ \t]*[A-Za-z_])")
+_OPERATOR = re.compile(
+    r"[ \t]*(?:(?:\*\*|//|<<|>>|==|!=|<=|>=|[-+*/%^&|@<>])[ \t]*[\d\[({'\"]|[+*/%][ \t]*[A-Za-z_])"
+)
 _SECOND = re.compile(r"[ \t]*,[ \t]*[-+]?[\d\[({'\"]")
 
 

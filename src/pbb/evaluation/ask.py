@@ -97,13 +97,13 @@ def ask(
 
     `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm.
     """
-    longest = list(tokenizer([q.longest for q in asked], add_special_tokens=False)["input_ids"])
+    limits = _limits(tokenizer, asked)
     generations = decode(
         model,
         encode(tokenizer, [q.prompt for q in asked]),
         end=int(tokenizer.eos_token_id),
         pad=int(tokenizer.pad_token_id),
-        limits=[int(len(t) * ROOM) + SLACK for t in longest],
+        limits=[limits[q.ask] for q in asked],
         batch_size=batch_size,
         report=lambda done, total: report(done, total, "questions"),
     )
@@ -170,6 +170,17 @@ def judge(
         "lenient": said.ok and equal(said.value, q.example.output, lenient=True),
         "planted_correct": other is not None and said.ok and equal(said.value, wrong, lenient=False),
     }
+
+
+def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:
+    """The most tokens for each way of asking: over all programs, since a planted program may be longer than the true one."""
+    limits: dict[str, int] = {}
+    lengths = (
+        list(tokenizer([q.longest for q in asked], add_special_tokens=False)["input_ids"]) if asked else []
+    )
+    for q, tokens in zip(asked, lengths, strict=True):
+        limits[q.ask] = max(limits.get(q.ask, 0), int(len(tokens) * ROOM) + SLACK)
+    return limits
 
 
 def _outputs(others: Sequence[Program | None], asked: Sequence[Question]) -> list[object]:
