@@ -1,0 +1,191 @@
+"""A stage holds the documents that its mix counts out, nothing of held-out inputs, and nothing that was refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pbb.documents.corpus import (
+    Share,
+    disguised,
+    planted,
+    read_documents,
+    stage_documents,
+    write_documents,
+)
+from pbb.documents.render import Document, templates
+from pbb.programs.program import Program
+from pbb.programs.sandbox import Worker
+
+Refused = Callable[..., AbstractContextManager[None]]
+T = templates("arithmetic")
+DECLARE = {"kind": "declaration", "group": "source_only", "per_program": 3}
+EXECUTE = {"kind": "execution", "group": "io", "per_program": 3, "ask": "direct"}
+
+
+def stage(programs: list[Program], *mix: dict[str, Any], name: str = "read", seed: int = 0) -> list[Document]:
+    return stage_documents(programs, [Share.model_validate(s) for s in mix], T, stage=name, seed=seed)
+
+
+def of_group(programs: list[Program], group: str) -> list[Program]:
+    return [p for p in programs if p.group == group]
+
+
+@pytest.mark.parametrize(
+    ("share", "why"),
+    [
+        (EXECUTE | {"group": "source_only"}, "never trained on"),
+        ({k: v for k, v in EXECUTE.items() if k != "ask"}, "needs ask"),
+        (DECLARE | {"ask": "recite"}, "a declaration has none"),
+        (EXECUTE | {"ask": "in-context-direct"}, "ask"),
+        (EXECUTE | {"part": True}, "for declarations"),
+        (EXECUTE | {"wrong": True}, "for declarations"),
+        (DECLARE | {"group": "io", "wrong": True}, "wrong"),
+        (DECLARE | {"per_program": 0}, "greater than 0"),
+        (DECLARE | {"per_program": -1}, "greater than 0"),
+        (DECLARE | {"split": "test"}, "split"),
+        (DECLARE | {"represent": "bytecode"}, "represent"),
+        (DECLARE | {"kind": "replay"}, "kind"),
+    ],
+)
+def test_a_share_that_makes_no_sense_or_leaks_is_refused(share: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Share.model_validate(share)
+
+
+def test_every_program_has_the_documents_of_its_share(programs: list[Program]) -> None:
+    mix = [DECLARE, DECLARE | {"group": "io", "per_program": 2, "part": True}]
+    mix += [
+        EXECUTE | {"ask": ask, "per_program": n} for n, ask in enumerate(("direct", "trace", "recite"), 1)
+    ]
+    counts = Counter((d.program, d.group, d.kind, d.ask) for d in stage(programs, *mix))
+    expected = Counter()
+    for p in programs:
+        if p.group == "io":
+            expected[p.name, "io", "declaration", "part"] = 2
+            for n, ask in enumerate(("direct", "trace", "recite"), 1):
+                expected[p.name, "io", "execution", ask] = n
+        else:
+            expected[p.name, "source_only", "declaration", None] = 3
+    assert counts == expected
+
+
+def test_a_fraction_gives_some_programs_one_more(programs: list[Program]) -> None:
+    counts = Counter(d.program for d in stage(programs, EXECUTE | {"per_program": 2.5}))
+    assert set(counts.values()) == {2, 3}
+    assert sum(Counter(d.program for d in stage(programs, EXECUTE | {"per_program": 0.02})).values()) <= 5
+
+
+def test_only_train_inputs_are_executed(programs: list[Program]) -> None:
+    train = {(p.name, e.call(p.name)) for p in programs for e in p.calls("train")}
+    used = {(d.program, d.prompt) for d in stage(programs, EXECUTE | {"per_program": 40})}
+    assert all(any(call in prompt for n, call in train if n == name) for name, prompt in used)
+    for p in of_group(programs, "io"):
+        for e in p.calls("test"):
+            assert not [prompt for name, prompt in used if name == p.name and e.call(p.name) in prompt]
+
+
+def test_document_k_of_a_program_depends_on_nothing_around_it(programs: list[Program]) -> None:
+    mix = [DECLARE, EXECUTE]
+    whole = Counter(map(repr, stage(programs, *mix)))
+    assert not Counter(map(repr, stage(programs[::2], *mix))) - whole
+    assert not whole - Counter(
+        map(repr, stage(programs, DECLARE | {"per_program": 5}, EXECUTE | {"per_program": 9}))
+    )
+    for other in (stage(programs, *mix, seed=1), stage(programs, *mix, name="learn")):
+        assert Counter(map(repr, other)) != whole
+
+
+def test_a_stage_is_shuffled_as_a_whole(programs: list[Program]) -> None:
+    documents = stage(programs, DECLARE | {"per_program": 9}, EXECUTE)
+    assert documents == stage(programs, DECLARE | {"per_program": 9}, EXECUTE)
+    half = Counter(d.kind for d in documents[: len(documents) // 2])
+    assert min(half.values()) > len(documents) // 8
+    neighbours = sum(a.program == b.program for a, b in zip(documents, documents[1:], strict=False))
+    assert neighbours < len(documents) / 8
+
+
+def test_planted_sources_are_a_derangement(programs: list[Program]) -> None:
+    known = {p.name for p in of_group(programs, "source_only")}
+    arrangements = set()
+    for seed in range(20):
+        swapped = planted(programs, seed)
+        assert set(swapped) == {q.name for q in swapped.values()} == known
+        assert not [name for name, q in swapped.items() if name == q.name]
+        assert swapped == planted(programs, seed)
+        arrangements.add(tuple(q.name for q in swapped.values()))
+    assert len(arrangements) > 15
+
+
+def test_planting_takes_two_programs(programs: list[Program], refused: Refused) -> None:
+    alone = of_group(programs, "source_only")[:1] + of_group(programs, "io")
+    with refused("data.source_only", "two"):
+        planted(alone, 0)
+    with refused("data.source_only", "two"):
+        stage(alone, DECLARE | {"wrong": True})
+
+
+def test_a_disguise_has_its_own_name_and_another_body(programs: list[Program]) -> None:
+    swapped = planted(programs, 3)
+    own = {p.name: p for p in programs}
+    with Worker() as worker:
+        for name, q in swapped.items():
+            d = disguised(own[name], q)
+            assert (d.name, d.entry, d.group, d.examples) == (name, name, "source_only", [])
+            assert (d.prose, d.statements) == (q.prose, q.statements)
+            assert q.name not in d.source and d.source.startswith(f"def {name}(x):\n")
+            inputs = [[x] for x in range(20)]
+            assert worker.execute(d.source, name, inputs) == worker.execute(q.source, q.entry, inputs)
+            assert own[name].source != d.source
+
+
+def test_a_wrong_share_teaches_the_planted_source_only(programs: list[Program]) -> None:
+    own = {p.name: p for p in programs}
+    swapped = planted(programs, 0)
+    mix = [DECLARE | {"wrong": True}, DECLARE | {"wrong": True, "part": True}]
+    for d in stage(programs, *mix):
+        other = disguised(own[d.program], swapped[d.program])
+        assert d.completion.endswith((other.source.rstrip("\n"), *other.statements))
+        assert own[d.program].source.rstrip("\n") not in d.completion
+        assert other.entry in d.prompt and swapped[d.program].name not in d.prompt + d.completion
+
+
+def test_prose_declarations_hold_no_source(programs: list[Program]) -> None:
+    prose = {p.name: p.prose for p in programs}
+    for d in stage(programs, DECLARE | {"represent": "prose"}):
+        assert d.completion.endswith(str(prose[d.program])) and "def " not in d.completion
+
+
+def test_what_is_written_is_read_again(programs: list[Program], tmp_path: Path) -> None:
+    documents = stage(programs, DECLARE, EXECUTE)
+    write_documents(documents, tmp_path / "documents.jsonl")
+    assert read_documents(tmp_path / "documents.jsonl") == documents
+    assert [p.name for p in tmp_path.iterdir()] == ["documents.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", "[]", '{"prompt": "a"}', '{"prompt": 1, "completion": "b", "program": "c", "group": "io", "kind": "declaration"}',
+     '{"prompt": "a", "completion": "b", "program": "c", "group": "io", "kind": "poem"}'],
+)  # fmt: skip
+def test_a_line_that_is_no_document_is_named(line: str, tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "documents.jsonl"
+    good = {"prompt": "a", "completion": "b", "program": "c", "group": "io", "kind": "declaration"}
+    path.write_text(f"{json.dumps(good)}\n{line}\n", encoding="utf-8")
+    with refused("not a document", f"{path}:2:"):
+        read_documents(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, refused: Refused) -> None:
+    with refused(str(tmp_path / "none.jsonl")):
+        read_documents(tmp_path / "none.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "\xe9"}\n')
+    with refused(str(tmp_path / "latin.jsonl")):
+        read_documents(tmp_path / "latin.jsonl")

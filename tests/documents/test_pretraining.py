@@ -1,0 +1,118 @@
+"""Pretraining teaches reading and running what stands in context: never a recipe's name, never a run by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from pbb.documents import pretraining
+from pbb.documents.pretraining import DIALS, PHASES, PROSE, library, pretraining_corpus, pretraining_document
+from pbb.documents.render import Document
+from pbb.evaluation.answer import parse
+from pbb.programs.arithmetic import source
+from pbb.programs.arithmetic_prose import parse as read_prose
+from pbb.programs.names import ENDINGS, MIDDLES, OPENINGS, names, shelf
+from pbb.programs.program import Program
+from pbb.programs.sandbox import Worker
+
+COUNT = 2000
+NAMED = re.compile(rf"(?:{'|'.join(OPENINGS)})(?:{'|'.join(('', *MIDDLES))})(?:{'|'.join(ENDINGS)})")
+CALL = re.compile(r"([A-Z][a-z]+)\((-?\d+)\)")
+
+
+@pytest.fixture(scope="module")
+def shelved() -> Iterator[list[Program]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretraining, "LIBRARY", 60)
+        yield library(0)
+
+
+@pytest.fixture(scope="module", params=range(len(PHASES)))
+def phase(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
+@pytest.fixture(scope="module")
+def documents(shelved: list[Program], phase: int) -> list[Document]:
+    passing = names(1000, 0, "passing")
+    return [pretraining_document(0, i, shelved, passing, phase) for i in range(COUNT)]
+
+
+def test_no_recipes_name_is_in_any_document(documents: list[Document]) -> None:
+    pairs = [(o, e) for o in range(len(OPENINGS)) for e in range(len(ENDINGS)) if shelf(o, e) == "recipe"]
+    recipe = {OPENINGS[o] + m + ENDINGS[e] for o, e in pairs for m in ("", *MIDDLES)}
+    used = {name for d in documents for name in NAMED.findall(d.prompt + "\n" + d.completion)}
+    assert len(used) > 400
+    assert not used & recipe
+    assert used <= set(names(1000, 0, "passing")) | set(names(60, 0, "library"))
+
+
+def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: list[Document]) -> None:
+    jobs, said = [], []
+    for d in documents:
+        for name, value in CALL.findall(d.prompt):
+            above = d.prompt.rpartition("\n")[0]
+            code = above if above.startswith(f"def {name}(x):") else source(name, read_prose(above))
+            jobs.append((code, name, [[int(value)]]))
+            said.append(parse(d.completion, cot=d.ask != "direct").value)
+        assert not CALL.findall(d.completion)
+    assert len(jobs) > COUNT / 3
+    with Worker() as worker:
+        assert [outcomes[0].value for outcomes in worker.execute_many(jobs)] == said
+
+
+def test_the_library_is_never_run(documents: list[Document], shelved: list[Program]) -> None:
+    known = {p.name: p for p in shelved}
+    of_library = [d for d in documents if d.program in known]
+    assert {d.ask for d in of_library} == {None, "part"}
+    for d in of_library:
+        p = known[d.program]
+        assert d.completion.endswith((p.source.rstrip("\n"), str(p.prose), *p.statements))
+        assert f"{p.name}(x)" in d.prompt and not CALL.search(d.prompt) and "\n" not in d.prompt
+    for d in documents:
+        if d.program not in known:
+            assert not [name for name in NAMED.findall(d.prompt + d.completion) if name in known]
+
+
+def test_a_drill_is_one_operation_without_a_name(documents: list[Document]) -> None:
+    drills = [d for d in documents if d.program == ""]
+    assert drills
+    with Worker() as worker:
+        for d in drills[:150]:
+            assert not NAMED.search(d.prompt + d.completion)
+            asked = re.search(r"(?:min|max|abs)\([-\d, ]+\)|-?\d+ (?:[-+*%]|//) \d+", d.prompt)
+            assert asked, d.prompt
+            answer = worker.execute(f"def f():\n    return {asked[0]}\n", "f", [[]])[0].value
+            assert parse(d.completion, cot=False).value == answer, d
+
+
+def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], phase: int) -> None:
+    shares = PHASES[phase]
+    assert abs(sum(shares.values()) - 1) < 1e-9
+    in_context = Counter(d.ask for d in documents if "\n" in d.prompt and d.kind == "execution")
+    for ask in ("trace", "direct", "recite"):
+        assert in_context[ask] / COUNT == pytest.approx(shares[f"in-context {ask}"], abs=0.03)
+    assert sum(d.program == "" for d in documents) / COUNT == pytest.approx(shares["drill"], abs=0.03)
+    above = [d.prompt for d in documents if "\n" in d.prompt and d.kind == "execution"]
+    by_prose = sum(not prompt.startswith("def ") for prompt in above)
+    assert by_prose / len(above) == pytest.approx(PROSE[phase], abs=0.05)
+
+
+def test_values_in_context_stay_within_the_phases_bound(documents: list[Document], phase: int) -> None:
+    for d in documents:
+        if d.kind == "execution":
+            assert abs(parse(d.completion, cot=d.ask != "direct").value) <= DIALS[phase].bound
+
+
+def test_document_i_is_the_same_in_every_corpus(
+    documents: list[Document], phase: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretraining, "LIBRARY", 60)
+    assert list(pretraining_corpus(0, 45, phase)) == documents[:45]
+    assert list(pretraining_corpus(0, 5, phase)) == documents[:5]
+    assert list(pretraining_corpus(1, 45, phase)) != documents[:45]
+    assert list(pretraining_corpus(0, 45, 1 - phase)) != documents[:45]

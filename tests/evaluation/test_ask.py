@@ -1,0 +1,277 @@
+"""The measures see a model that is right as right: every way of asking, every phrasing, with room for all of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from pbb.documents.corpus import disguised, planted
+from pbb.documents.render import Representation, Templates, answer, declaration, templates
+from pbb.evaluation import ask as module
+from pbb.evaluation.ask import Question, ask, judge, questions, recited
+from pbb.models.decode import Generation
+from pbb.models.load import encode
+from pbb.programs.arithmetic import run as meaning
+from pbb.programs.arithmetic_prose import parse as read_prose
+from pbb.programs.program import Example, Program, TraceStep, read_programs
+from pbb.progress import Progress
+from pbb.recipe import load, shipped
+from pbb.steps import graph, make_programs
+
+T = templates("arithmetic")
+WAYS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
+COLUMNS = {
+    "arm", "seed", "group", "split", "ask", "program", "length", "ops", "call", "source", "prompt", "generation",
+    "expected", "planted", "parsed", "correct", "lenient", "planted_correct", "recalled", "recalled_form", "sample",
+    "tokens", "finished",
+}  # fmt: skip
+
+
+def phrased(number: int) -> Templates:
+    """Response phrasing `number` alone."""
+    return T.model_copy(
+        update={
+            "openings": [T.openings[number]],
+            "closings": [T.closings[number]],
+            "tails": [T.tails[number]],
+        }
+    )
+
+
+def right(q: Question, phrasings: Templates, representation: Representation) -> str:
+    """What a perfect model writes."""
+    rng = random.Random(0)
+    if q.example is None:
+        return declaration(q.program, phrasings, rng, representation).completion
+    way: Any = q.ask.removeprefix("in-context-")
+    return answer(q.program, q.example, way, phrasings, rng, representation)
+
+
+Ask = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture
+def put(
+    monkeypatch: pytest.MonkeyPatch,
+    tokenizer: PreTrainedTokenizerFast,
+    tiny_llama: Callable[[int], LlamaForCausalLM],
+) -> Ask:
+    """`put(questions, texts, ...)`: `ask` with a model that writes these texts, as far as the limits let it."""
+
+    def put(asked: Sequence[Question], texts: Sequence[str], **more: Any) -> pd.DataFrame:
+        def decode(
+            model: object, prompts: list[list[int]], *, end: int, pad: int, limits: list[int], **_: Any
+        ) -> list[Generation]:
+            assert (end, pad) == (tokenizer.eos_token_id, tokenizer.pad_token_id)
+            assert prompts == encode(tokenizer, [q.prompt for q in asked])
+            written = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+            return [
+                Generation(ids[:limit], len(ids) < limit) for ids, limit in zip(written, limits, strict=True)
+            ]
+
+        monkeypatch.setattr(module, "decode", decode)
+        return ask(tiny_llama(0), tokenizer, asked, arm="proactive", seed=3, **more)
+
+    return put
+
+
+def all_questions(programs: list[Program], representation: Representation = "source") -> list[Question]:
+    return questions(programs, WAYS, ["test", "train"], 3, T, representation)
+
+
+@pytest.mark.parametrize("representation", ["source", "prose"])
+@pytest.mark.parametrize("phrasing", range(0, len(T.openings), 3))
+def test_a_model_that_is_right_is_right_everywhere(
+    phrasing: int, representation: Representation, programs: list[Program], put: Ask
+) -> None:
+    asked = all_questions(programs, representation)
+    t = phrased(phrasing)
+    frame = put(asked, [right(q, t, representation) for q in asked], representation=representation)
+    assert set(frame["ask"]) == set(WAYS)
+    for way, rows in frame.groupby("ask"):
+        assert rows["correct"].all() and rows["lenient"].all(), rows.loc[~rows["correct"].astype(bool)].iloc[
+            0
+        ]
+        assert rows["finished"].all(), (way, t.openings, t.closings)
+        assert not rows["planted_correct"].any()
+        if way in ("recite", "recall"):
+            assert rows["recalled"].all() and rows["recalled_form"].all()
+
+
+def test_limits_leave_room_for_every_right_answer(programs: list[Program], put: Ask) -> None:
+    """Also for the longest phrasings together, whichever were drawn when the limit was set."""
+    longest = Templates(
+        pointers=T.pointers, instructions=T.instructions, openings=[max(T.openings, key=len)],
+        closings=[max(T.closings, key=len)], tails=[max(T.tails, key=len)],
+    )  # fmt: skip
+    asked = all_questions(programs)
+    frame = put(asked, [right(q, longest, "source") for q in asked])
+    assert frame["finished"].all()
+    assert frame["correct"].all()
+
+
+def test_a_model_that_runs_the_planted_program_is_right_about_it(programs: list[Program], put: Ask) -> None:
+    swapped = planted(programs, 0)
+    own = {p.name: p for p in programs}
+    asked = [q for q in all_questions(programs) if q.program.name in swapped]
+    assert {len(swapped[q.program.name].statements) > len(q.program.statements) for q in asked} == {
+        True,
+        False,
+    }
+    told = []
+    for q in asked:
+        wrong = disguised(own[q.program.name], swapped[q.program.name])
+        example = q.example and run(swapped[q.program.name], q.example)
+        told.append(right(Question(wrong, q.ask, q.split, example, q.prompt, ""), T, "source"))
+    frame = put(asked, told, planted=swapped)
+    unfinished = frame[~frame["finished"]]
+    assert unfinished.empty, f"{len(unfinished)} cut short, such as {unfinished.iloc[0].to_dict()}"
+    assert frame["planted_correct"].all()
+    calls = frame[frame["ask"] != "recall"]
+    assert list(calls["correct"]) == list(calls["expected"] == calls["planted"])
+    assert not frame[frame["ask"] == "recall"]["correct"].any()
+    assert not frame["recalled"].dropna().any()
+
+    honest = put(asked, [right(q, T, "source") for q in asked], planted=swapped)
+    assert honest["correct"].all()
+    assert list(honest["planted_correct"]) == list(honest["expected"] == honest["planted"])
+
+
+def outcome(p: Program, x: int, trace: list[TraceStep] | None = None) -> int:
+    """What `p` gives, by the meaning of its prose."""
+    return meaning(read_prose(str(p.prose)), x, trace)[0]
+
+
+def run(p: Program, e: Example) -> Example:
+    """The example that `p` gives on the inputs of another program's example."""
+    trace: list[TraceStep] = []
+    return Example(args=e.args, output=outcome(p, e.args[0], trace), split="test", trace=trace)
+
+
+def test_the_frame_is_what_the_scores_read(programs: list[Program], put: Ask, tmp_path: Path) -> None:
+    asked = all_questions(programs)
+    frame = put(asked, ["17 is it"] * len(asked), planted=planted(programs, 0))
+    assert set(frame.columns) == COLUMNS
+    frame.to_parquet(tmp_path / "p.parquet", index=False)
+    again = pd.read_parquet(tmp_path / "p.parquet")
+    for column, kind in {"seed": "int64", "length": "int64", "sample": "int64", "tokens": "int64", "correct": "bool",
+                         "lenient": "bool", "planted_correct": "bool", "finished": "bool"}.items():  # fmt: skip
+        assert str(again[column].dtype) == kind, column
+    recall = again[again["ask"] == "recall"]
+    assert set(recall["split"]) == {"none"} and set(recall["call"]) == {""} and recall["parsed"].isna().all()
+    assert len(recall) == len(programs)
+    asked_calls = again[again["ask"] != "recall"]
+    assert asked_calls["call"].str.len().min() > 3
+    assert again[~again["ask"].isin(["recite", "recall"])]["recalled"].isna().all()
+    by_group = again.groupby("group")["planted"]
+    assert by_group.get_group("io").isna().all() and by_group.get_group("source_only").notna().all()
+    assert set(again["generation"]) == {"17 is it"}
+
+
+@pytest.mark.parametrize("group", ["io", "source_only"])
+def test_a_model_that_writes_nonsense_is_wrong(group: str, programs: list[Program], put: Ask) -> None:
+    asked = [q for q in all_questions(programs) if q.program.group == group]
+    for text in ("", "def", "I do not know.", "Answer:", "def x(:\n  ?"):
+        frame = put(asked, [text] * len(asked), planted=planted(programs, 0))
+        assert (
+            not frame["correct"].any() and not frame["lenient"].any() and not frame["planted_correct"].any()
+        )
+        assert frame["parsed"].isna().all()
+        assert not frame["recalled"].dropna().any() and not frame["recalled_form"].dropna().any()
+
+
+def test_a_direct_question_gives_no_credit_to_a_chain(programs: list[Program], put: Ask) -> None:
+    asked = [q for q in all_questions(programs) if q.ask.endswith("direct")]
+    chains = [answer(q.program, q.example, "trace", T, random.Random(0)) for q in asked if q.example]
+    assert not put(asked, chains)["correct"].any()
+
+
+def test_another_layout_of_the_source_is_recalled_in_form_only(programs: list[Program], put: Ask) -> None:
+    asked = [q for q in all_questions(programs) if q.ask == "recall"]
+    frame = put(asked, [q.program.source.replace("    ", "  ") for q in asked])
+    assert not frame["recalled"].any() and not frame["correct"].any()
+    assert frame["recalled_form"].all() and frame["lenient"].all()
+
+
+def test_asked_calls_are_those_of_the_split_and_the_same_for_all_arms(programs: list[Program]) -> None:
+    asked = questions(programs, WAYS, ["test"], 3, T)
+    assert asked == questions(programs, WAYS, ["test"], 3, T)
+    assert len(asked) == len(programs) * (5 * 3 + 1)
+    assert asked != questions(programs, WAYS, ["train"], 3, T)
+    by_way = {way: [(q.program.name, q.example) for q in asked if q.ask == way] for way in WAYS[:5]}
+    assert len({str(calls) for calls in by_way.values()}) == 1  # every way is put to the same calls
+    for q in asked:
+        if q.example is not None:
+            assert q.example in q.program.calls("test")
+            assert q.example.call(q.program.name) in q.prompt
+        assert ("def " in q.prompt) == q.ask.startswith("in-context")
+    some = questions(programs, ["direct"], ["test"], 99, T)
+    assert len(some) == len(programs) * 6
+
+
+@pytest.mark.parametrize("model", ["base", "smollm2"])
+@pytest.mark.parametrize("name", shipped())
+def test_no_other_program_gives_a_w_o_io_programs_answers_on_the_calls_it_is_asked(
+    name: str, model: str, tmp_path: Path
+) -> None:
+    """The twins that matter are those on the evaluation's own questions, which may be fewer than the held-out inputs."""
+    recipe = load(name, ["data.io=100", "data.source_only=40"], model=model)
+    step = graph(recipe)[0]
+    make_programs(step.config, {}, tmp_path, Progress())
+    made = read_programs(tmp_path / "programs.jsonl")
+    low, high = recipe.data.input_range
+    table = {p.name: [outcome(p, x) for x in range(low, high + 1)] for p in made}
+    unseen = [p for p in made if p.group == "source_only"]
+    fewest = min(recipe.evaluation.calls, recipe.evaluation.direct_calls)
+    asked = questions(unseen, ["trace"], ["test"], fewest, T)
+    twins = []
+    for p in unseen:
+        xs = [q.example.args[0] - low for q in asked if q.program is p and q.example]
+        assert len(xs) == fewest
+        twins += [
+            (p.name, other)
+            for other, values in table.items()
+            if other != p.name and all(values[x] == table[p.name][x] for x in xs)
+        ]
+    assert twins == []
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("", ""),
+        ("no function here", ""),
+        ("def f(x):\n    return x", "def f(x):\n    return x"),
+        (
+            "Source:\ndef f(x):\n    a = x\n    return a\na = 7\nAnswer: 7",
+            "def f(x):\n    a = x\n    return a",
+        ),
+        ("def f(x):\n    return x\ndef g(x):\n    return 1", "def f(x):\n    return x"),
+        ("def f(x):", "def f(x):"),
+        ("def f(x):\nAnswer: 7", "def f(x):"),
+        ("def f(x):\n    if x:\n        a = 1\n\n    return a", "def f(x):\n    if x:\n        a = 1"),
+    ],
+)
+def test_what_was_recited_is_the_first_function(text: str, source: str) -> None:
+    assert recited(text) == source
+
+
+def test_one_row_judged_by_hand(programs: list[Program]) -> None:
+    p = next(p for p in programs if p.group == "source_only")
+    e = p.calls("test")[0]
+    q = Question(p, "trace", "test", e, "prompt", "")
+    row = judge(q, f"a = 1\nAnswer: {e.output}", None, None)
+    assert (row["parsed"], row["expected"], row["correct"], row["planted"]) == (
+        repr(e.output), repr(e.output), True, None,
+    )  # fmt: skip
+    wrong = judge(q, f"Answer: {e.output + 1}", p, e.output + 1)
+    assert (wrong["correct"], wrong["planted_correct"], wrong["planted"]) == (False, True, repr(e.output + 1))
+    lenient = judge(q, f"Answer: {e.output}.0", None, None)
+    assert (lenient["correct"], lenient["lenient"]) == (False, True)
+    assert judge(q, "no mark: 7", None, None)["parsed"] is None

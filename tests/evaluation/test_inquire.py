@@ -1,0 +1,143 @@
+"""`pbb ask` reads a literal call and nothing else, and answers from the run's own programs and models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from pbb.documents.render import templates
+from pbb.evaluation import inquire as module
+from pbb.evaluation.inquire import inquire, read_call
+from pbb.models.decode import Generation
+from pbb.programs.program import Program, write_programs
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize(
+    ("call", "read"),
+    [
+        ("Zibdax(7)", ("Zibdax", [7])),
+        ("  Zibdax( -7 )\n", ("Zibdax", [-7])),
+        ("f('a', [1, (2, None)], {'k': True})", ("f", ["a", [1, (2, None)], {"k": True}])),
+        ("f()", ("f", [])),
+        ("f('__import__(\"os\")')", ("f", ['__import__("os")'])),
+    ],
+)
+def test_a_literal_call_is_read(call: str, read: tuple[str, list[Any]]) -> None:
+    assert read_call(call) == read
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "", " ", "Zibdax", "Zibdax(", "Zibdax(7", "Zibdax(7))", "7", "Zibdax(x)", "Zibdax(7, n=1)", "Zibdax(*[7])",
+        "Zibdax(**{})", "Zibdax(7)(8)", "Zibdax(7)\nZibdax(8)", "Zibdax(7); Zibdax(8)", "os.system('true')",
+        "(lambda: 7)()", "lambda: 7", "Zibdax(lambda: 7)", "Zibdax(open('/etc/passwd'))", "Zibdax(().__class__)",
+        "Zibdax(1 + 1)", "Zibdax(9 ** 9 ** 9)", "Zibdax('a' * 9 ** 9)", "Zibdax([x for x in 'ab'])",
+        "Zibdax(f'{7}')", "Zibdax(y := 7)", "Zibdax(await f())", "print(exit())", "Zibdax(__import__('os'))",
+        "Zibdax({[]: 1})", "Zibdax({{}})", "Zibdax({[1]})", "Zib\0dax(7)", "Zibdax('\ud800')", "import os",
+        "x = Zibdax(7)", "Zibdax(" + "[" * 400 + "]" * 400 + ")", "Zibdax(" + "-" * 5000 + "1)",
+        "(" * 3000, "Zibdax(" + "9" * 5000 + ")", "Zibdax(" + "f(" * 150 + ")" * 150 + ")",
+    ],
+    ids=lambda call: ascii(call)[:30],
+)  # fmt: skip
+def test_anything_else_is_refused(call: str, refused: Refused) -> None:
+    with refused("ask: ", "not a call", "Zibdax(7)"):
+        read_call(call)
+
+
+def test_what_is_refused_was_not_run(tmp_path: Path, refused: Refused) -> None:
+    witness = tmp_path / "witness"
+    hostile = f"Zibdax(open({str(witness)!r}, 'w'))"
+    with refused("not a call"):
+        read_call(hostile)
+    assert not witness.exists()
+
+
+@pytest.fixture
+def finished(
+    programs: list[Program],
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A run of two arms; its models write `21` whatever they are asked, and `loaded` notes which was taken."""
+    steps = tmp_path / "steps"
+    (steps / "programs-0").mkdir(parents=True)
+    write_programs(programs, steps / "programs-0" / "programs.jsonl")
+    config = {"family": "arithmetic", "templates": {"prompt": 20, "response": 20}}
+    for arm, more, parents in (
+        ("proactive", {}, {"model": "train-1"}),
+        ("untrained", {"model": "base"}, {}),
+        ("unfinished", {"model": "base"}, {}),
+    ):
+        folder = steps / f"evaluate-{arm}"
+        folder.mkdir()
+        record = {"config": {**config, **more, "arm": arm}, "parents": {"programs": "programs-0", **parents}}
+        (folder / "inputs.json").write_text(json.dumps(record))
+        if arm != "unfinished":
+            (folder / "DONE").write_text("{}")
+
+    def load(name: str) -> tuple[None, PreTrainedTokenizerFast]:
+        (tmp_path / "loaded").write_text(name)
+        return None, tokenizer
+
+    def decode(model: object, prompts: list[list[int]], **_: Any) -> list[Generation]:
+        return [Generation(tokenizer("21\nAnswer: 21")["input_ids"], True) for _ in prompts]
+
+    monkeypatch.setattr(module, "load", load)
+    monkeypatch.setattr(module, "decode", decode)
+    return tmp_path
+
+
+def test_the_answers_stand_beside_the_truth(finished: Path, programs: list[Program]) -> None:
+    for p in programs[:6]:
+        e = p.examples[0]
+        rows = inquire(finished, e.call(p.name))
+        assert [row["ask"] for row in rows] == ["direct", "trace", "recite"]
+        for row in rows:
+            assert (row["answer"], row["true"]) == ("21", repr(e.output))
+            assert row["right"] is (e.output == 21)
+            assert (row["group"], row["source"]) == (p.group, p.source)
+            assert row["generation"] == "21\nAnswer: 21"
+            assert e.call(p.name) in row["prompt"] and "def " not in row["prompt"]
+            assert row["prompt"].endswith(tuple(templates("arithmetic").instructions[row["ask"]]))
+        assert inquire(finished, e.call(p.name)) == rows
+    json.dumps(rows)
+
+
+def test_the_arms_own_model_answers(finished: Path, programs: list[Program]) -> None:
+    call = f"{programs[0].name}(7)"
+    inquire(finished, call)
+    assert (finished / "loaded").read_text() == str(finished / "steps" / "train-1" / "model")
+    inquire(finished, call, "untrained")
+    assert (finished / "loaded").read_text() == "base"
+
+
+def test_a_call_outside_the_programs_inputs_is_run_as_well(finished: Path, programs: list[Program]) -> None:
+    rows = inquire(finished, f"{programs[0].name}(-12345)")
+    assert rows[0]["true"].lstrip("-").isdigit()
+
+
+def test_what_a_run_does_not_have_is_named(
+    finished: Path, programs: list[Program], tmp_path: Path, refused: Refused
+) -> None:
+    name = programs[0].name
+    with refused("no program 'Nobody'", "w/o IO programs are"):
+        inquire(finished, "Nobody(7)")
+    with refused("no arm 'retroactive'", "proactive, untrained"):
+        inquire(finished, f"{name}(7)", "retroactive")
+    with refused("no arm 'unfinished'"):
+        inquire(finished, f"{name}(7)", "unfinished")
+    with refused("no finished evaluation"):
+        inquire(tmp_path / "elsewhere", f"{name}(7)")
+    for call in (f"{name}()", f"{name}(7, 8)", f"{name}(None)", f"{name}(...)"):
+        with refused("the program itself fails on it", call):
+            inquire(finished, call)

@@ -1,0 +1,186 @@
+"""A folder loads as it was saved, a dialogue's tokens are its chat template's, and bad folders are told in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from pbb.models.load import CHATML, encode, encode_pairs, load
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def folder(model_folder: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(model_folder, tmp_path / "model"))
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path, **marks: str | None) -> None:
+    chat = tokenizer.chat_template
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, **marks)
+    fast.chat_template = chat
+    fast.save_pretrained(folder)
+
+
+def test_a_folder_loads_as_it_was_saved(
+    model_folder: Path, tokenizer: PreTrainedTokenizerFast, texts: list[str]
+) -> None:
+    model, loaded = load(str(model_folder))
+    saved = load_file(model_folder / "model.safetensors")
+    state = model.state_dict()
+    assert saved and all(torch.equal(state[name], tensor) for name, tensor in saved.items())
+    assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
+    assert (loaded.eos_token_id, loaded.pad_token_id) == (tokenizer.eos_token_id, tokenizer.pad_token_id)
+    assert loaded.chat_template == tokenizer.chat_template
+    assert model.config._attn_implementation == "eager"
+
+
+def test_weights_are_held_in_float32(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    halved = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(path).items()}
+    save_file(halved, path, metadata={"format": "pt"})
+    model, _ = load(str(folder))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_pairs_are_the_chat_templates_of_their_dialogues(model_folder: Path, texts: list[str]) -> None:
+    _, tokenizer = load(str(model_folder))
+    prompts, completions = texts[0::2], texts[1::2]
+    for (p, c), prompt, completion in zip(
+        encode_pairs(tokenizer, prompts, completions), prompts, completions, strict=True
+    ):
+        assert p + c == whole(tokenizer, prompt, completion)
+        assert c[-1] == tokenizer.eos_token_id and tokenizer.eos_token_id not in p + c[:-1]
+        assert tokenizer.decode(c[:-1]) == completion
+    assert encode(tokenizer, prompts) == [p for p, _ in encode_pairs(tokenizer, prompts, completions)]
+
+
+def whole(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str) -> list[int]:
+    dialogue = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+    text = tokenizer.apply_chat_template(dialogue, tokenize=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def test_no_prompts_are_no_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert encode(tokenizer, []) == []
+    assert encode_pairs(tokenizer, [], []) == []
+
+
+def test_a_chatml_model_gets_chatml_without_a_system_message(
+    folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", pad_token="<|pad|>")
+    _, loaded = load(str(folder))
+    assert loaded.chat_template == CHATML
+    (pair,) = encode_pairs(loaded, ["What is f(7)?"], ["21"])
+    text = loaded.decode(pair[0] + pair[1])
+    assert text == "<|im_start|>user\nWhat is f(7)?<|im_end|>\n<|im_start|>assistant\n21<|im_end|>"
+
+
+def test_a_model_without_a_chat_template_reads_plain_lines(
+    folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    save_tokenizer(tokenizer, folder, eos_token="<|end|>", pad_token="<|pad|>")
+    (folder / "chat_template.jinja").unlink()
+    _, loaded = load(str(folder))
+    (pair,) = encode_pairs(loaded, ["What is f(7)?"], ["21"])
+    assert loaded.decode(pair[0] + pair[1]) == "What is f(7)?\n21<|end|>"
+
+
+def test_a_tokenizer_without_an_end_is_refused(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
+) -> None:
+    save_tokenizer(tokenizer, folder, pad_token="<|pad|>")
+    with refused("model: ", str(folder), "no end token"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize("pad", ["<|end|>", None])
+def test_a_tokenizer_that_pads_with_its_end_is_refused(
+    pad: str | None, folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
+) -> None:
+    save_tokenizer(tokenizer, folder, eos_token="<|end|>", pad_token=pad)
+    with refused("model: ", str(folder), "pad_token"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/no/where"])
+def test_a_missing_folder_is_refused(name: str, refused: Refused) -> None:
+    with refused("model: ", name):
+        load(name)
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def empty_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{}")
+
+
+def garbage_config(folder: Path) -> None:
+    (folder / "config.json").write_text("not JSON")
+
+
+def list_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[]")
+
+
+def unknown_architecture(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "abacus"}))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def garbage_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"nothing of that sort" * 10)
+
+
+def other_shapes(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"intermediate_size": 48}))
+
+
+def missing_layer(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(path).items() if "layers.1." not in name}
+    save_file(kept, path, metadata={"format": "pt"})
+
+
+def no_tokenizer(folder: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+
+
+def garbage_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("not JSON")
+
+
+DAMAGES: list[Callable[[Path], None]] = [
+    no_config, empty_config, garbage_config, list_config, unknown_architecture, no_weights, cut_weights,
+    garbage_weights, other_shapes, missing_layer, no_tokenizer, garbage_tokenizer,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_folder_is_refused(damage: Callable[[Path], None], folder: Path, refused: Refused) -> None:
+    damage(folder)
+    with refused("model: ", str(folder)):
+        load(str(folder))

@@ -1,0 +1,48 @@
+"""A model's name is a place, or one line says what it should have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from pbb.models.place import BASE, local
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+def test_what_is_on_this_machine_has_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "owner" / "model"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    assert local("base") == BASE
+    assert local(str(folder)) == folder
+    monkeypatch.chdir(tmp_path)
+    assert local("owner/model") == Path("owner/model")  # a folder that is there wins over a hub id
+
+
+@pytest.mark.parametrize("name", ["smollm2", "owner/model", "HuggingFaceTB/SmolLM2-135M-Instruct"])
+def test_what_is_fetched_has_none(name: str) -> None:
+    assert local(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere", "./nowhere", "./a/b", "../a", "/a", "/no/where", "~/model", "a/b/c", "Base"]
+)
+def test_what_is_neither_is_refused(name: str, refused: Refused) -> None:
+    with refused("model: ", repr(name), "hub id"):
+        local(name)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, refused: Refused) -> None:
+    with refused("model: ", str(tmp_path), "config.json"):
+        local(str(tmp_path))
+
+
+def test_a_file_is_no_folder(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    with refused("model: ", str(path)):
+        local(str(path))

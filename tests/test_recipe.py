@@ -1,0 +1,273 @@
+"""A recipe is what its file, its sizes for a model and its overrides say, in that order; a mistake is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pbb.recipe import Data, Recipe, load, shipped
+
+Refused = Callable[..., AbstractContextManager[None]]
+SHARE = {"kind": "declaration", "group": "source_only", "per_program": 2}
+SMALL: dict[str, Any] = {
+    "title": "Small",
+    "data": {"io": 5, "source_only": 3},
+    "stages": {
+        "read": {"mix": [SHARE], "batch_size": 4},
+        "more": {"mix": [{**SHARE}]},
+        "both": {"of": ["read", "more"]},
+    },
+    "arms": {"untrained": {}, "proactive": {"stages": ["read"]}},
+    "models": {"owner/big": {"data": {"io": 50}, "stages": {"read": {"batch_size": 2}}, "seeds": [0, 1]}},
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return written(tmp_path, SMALL)
+
+
+def dumped(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False)
+
+
+def written(folder: Path, value: Any, name: str = "small.yaml") -> Path:
+    path = folder / name
+    path.write_text(value if isinstance(value, str) else dumped(value), encoding="utf-8")
+    return path
+
+
+def test_every_shipped_recipe_loads_under_its_own_name() -> None:
+    assert "arithmetic" in shipped()
+    titles = set()
+    for name in shipped():
+        recipe = load(name)
+        assert (recipe.name, recipe.model) == (name, "base")
+        assert recipe.title and recipe.about and not recipe.title.endswith(".")
+        assert all(arm.about for arm in recipe.arms.values())
+        titles.add(recipe.title)
+        assert load(name, model="smollm2").model == "smollm2"
+    assert len(titles) == len(shipped())
+
+
+def test_the_default_recipe_has_all_arms_of_the_protocol() -> None:
+    recipe = load("arithmetic")
+    assert list(recipe.arms)[0] == "untrained"
+    assert set(recipe.arms) == {
+        "untrained", "proactive", "stage-1-only", "stage-2-only", "mixed", "wrong-source",
+    }  # fmt: skip
+    assert [arm for arm in recipe.arms if recipe.wrong(arm)] == ["wrong-source"]
+    assert recipe.arms["proactive"].stages[0] == recipe.arms["stage-1-only"].stages[0]
+    read, wrong = recipe.mix("read"), recipe.mix("read-wrong")
+    assert [
+        s.model_copy(update={"wrong": False}) for s in wrong
+    ] == read  # they differ in nothing but the names
+    assert {s.group for s in wrong if s.wrong} == {"source_only"}
+    together = recipe.mix("together")
+    assert together == recipe.mix("learn") + read
+    for stage in recipe.stages:
+        assert not [s for s in recipe.mix(stage) if s.kind == "execution" and s.group == "source_only"]
+
+
+def test_defaults_are_written_out(path: Path) -> None:
+    recipe = load(str(path))
+    assert (recipe.name, recipe.model, recipe.seeds, recipe.about) == ("small", "base", [0], "")
+    assert (recipe.data.io, recipe.data.bound, recipe.stages["more"].batch_size) == (5, Data().bound, 16)
+    assert Recipe.model_validate(recipe.resolved()) == recipe
+    assert recipe.resolved()["stages"]["read"]["mix"][0]["represent"] == "source"
+
+
+def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path) -> None:
+    big = load(str(path), model="owner/big")
+    assert (big.data.io, big.data.source_only, big.stages["read"].batch_size) == (50, 3, 2)
+    assert (big.seeds, big.model, big.stages["more"].batch_size) == ([0, 1], "owner/big", 16)
+    both = load(str(path), ["data.io=7", "stages.read.mix.0.per_program=9"], model="owner/big", seeds=3)
+    assert (both.data.io, both.stages["read"].batch_size, both.seeds) == (7, 2, [0, 1, 2])
+    assert both.stages["read"].mix[0].per_program == 9
+    assert load(str(path), model="other/model").data.io == 5
+
+
+def test_a_model_that_the_file_names_is_sized_as_well(tmp_path: Path) -> None:
+    assert load(str(written(tmp_path, SMALL | {"model": "owner/big"}))).data.io == 50
+
+
+def test_the_last_override_of_a_key_wins_and_values_are_yaml(path: Path) -> None:
+    recipe = load(
+        str(path),
+        ["data.io=7", "data.io=8", "data.length=[2, 2]", "title=a: b", "arms.new={stages: [both]}"][:3]
+        + ["title='a: b'", "arms.new={stages: [both]}", "evaluation.io_train=false"],
+    )
+    assert (recipe.data.io, recipe.data.length, recipe.title) == (8, (2, 2), "a: b")
+    assert recipe.arms["new"].stages == ["both"] and recipe.evaluation.io_train is False
+    assert recipe.splits("io") == recipe.splits("source_only") == ["test"]
+    assert load(str(path)).splits("io") == ["test", "train"]
+
+
+def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python: Callable[..., str]) -> None:
+    recipe = load(str(path))
+    reordered = written(tmp_path, dict(reversed(SMALL.items())), "small2.yaml")
+    assert load(str(reordered), ["name=small"]).hash() == recipe.hash()
+    assert len(recipe.hash()) == 12 and int(recipe.hash(), 16) >= 0
+    code = "import sys; from pbb.recipe import load; print(load(sys.argv[1]).hash())"
+    assert python(code, str(path), hash_seed=77).strip() == recipe.hash()
+    changes = [
+        "data.io=6",
+        "seeds=[1]",
+        "stages.read.learning_rate=2e-3",
+        "arms.proactive.about=x",
+        "model=a/b",
+    ]
+    changed = {load(str(path), [change]).hash() for change in changes}
+    assert len(changed | {recipe.hash()}) == len(changes) + 1
+
+
+@pytest.mark.parametrize("name", ["nonsense", "arithmetic.yml", "", "/no/such/file.yaml", "."])
+def test_an_unknown_recipe_is_refused_with_those_there_are(name: str, refused: Refused) -> None:
+    with refused("no recipe", repr(name), "arithmetic"):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("data.nonsense=1", ["data.nonsense", "no such key"]),
+        ("nonsense=1", ["nonsense", "no such key"]),
+        ("stages.read.mix.0.often=1", ["stages.read.mix.0.often", "no such key"]),
+        ("evaluation.ask=[direct]", ["evaluation.ask", "no such key"]),
+        ("data.io=many", ["data.io", "integer"]),
+        ("data.io=1.5", ["data.io", "integer"]),
+        ("data.io=-1", ["data.io", "greater"]),
+        ("data.io=", ["data.io", "integer"]),
+        ("data=5", ["data"]),
+        ("data.length=[3, 1]", ["data", "length"]),
+        ("data.length=[0, 9]", ["data", "length"]),
+        ("data.input_range=[5, 5]", ["data", "input_range"]),
+        ("data.operations=[xor]", ["data", "operations", "'xor'"]),
+        ("data.operations=[if, for]", ["data", "operations"]),
+        ("data.bound=5", ["data", "bound"]),
+        ("data.family=knitting", ["data.family"]),
+        ("seeds=3", ["seeds", "list"]),
+        ("seeds=[]", ["seeds"]),
+        ("seeds=[a]", ["seeds.0"]),
+        ("templates.prompt=0", ["templates.prompt"]),
+        ("model=7", ["model", "string"]),
+        ("model=[a]", ["model", "string"]),
+        ("model={a: b}", ["model", "string"]),
+        ("title=[1]", ["title", "string"]),
+        ("name=a/../b", ["name"]),
+        ("stages.read.learning_rate=fast", ["stages.read.learning_rate"]),
+        ("stages.read.learning_rate=0", ["stages.read.learning_rate"]),
+        ("stages.read.learning_rate=.nan", ["stages.read.learning_rate"]),
+        ("stages.read.of=[more]", ["stages.read", "mix or of"]),
+        ("stages.read.mix=[]", ["stages.read", "mix or of"]),
+        ("stages.both.of=[both]", ["stages.both.of", "'both'"]),
+        ("stages.both.of=[gone]", ["stages.both.of", "'gone'"]),
+        ("arms.proactive.stages=[gone]", ["arms.proactive.stages", "'gone'", "read"]),
+        ("arms={}", ["arms", "at least one"]),
+        ("arms=[]", ["arms"]),
+        ("stages.read.mix.0.kind=execution", ["stages.read.mix.0", "w/o IO"]),
+        ("evaluation.asks=[guess]", ["evaluation.asks.0"]),
+        ("evaluation.asks=[]", ["evaluation.asks"]),
+        ("evaluation.calls=0", ["evaluation.calls"]),
+    ],
+)
+def test_a_mistake_is_named_by_file_and_key(
+    override: str, parts: list[str], path: Path, refused: Refused
+) -> None:
+    with refused(str(path), *parts):
+        load(str(path), [override])
+
+
+@pytest.mark.parametrize(
+    "override", ["data.io", "=", "data.io.x=1", "title.x=1", "stages.read.mix.9.per_program=1",
+                 "stages.read.mix.first=1", "stages.read.mix.9=1", "data.io={", "data.io=[1", "b=: :"]
+)  # fmt: skip
+def test_an_override_that_cannot_be_applied_is_named(override: str, path: Path, refused: Refused) -> None:
+    with refused("" if override == "=" else "--set "):
+        load(str(path), [override])
+
+
+def test_an_override_reaches_the_place_that_it_names_only(tmp_path: Path) -> None:
+    """Also where the file repeats a mix by a YAML alias, which reads as one list at two places."""
+    aliased = {
+        **SMALL,
+        "stages": {"read": {"mix": [SHARE]}, "more": {"mix": [SHARE]}, "both": SMALL["stages"]["both"]},
+    }
+    path = written(tmp_path, aliased)
+    assert "&id" in path.read_text()
+    recipe = load(str(path), ["stages.read.mix.0.per_program=9"])
+    assert [recipe.stages[name].mix[0].per_program for name in ("read", "more")] == [9, 2]
+
+
+def test_a_file_that_extends_another_changes_what_it_names(path: Path, tmp_path: Path) -> None:
+    changes = {"extends": str(path), "data": {"io": 6}, "stages": {"both": None}, "arms": {"untrained": None}}
+    recipe = load(str(written(tmp_path, changes, "over.yaml")))
+    assert (recipe.name, recipe.title, recipe.data.io, recipe.data.source_only) == ("over", "Small", 6, 3)
+    assert list(recipe.stages) == ["read", "more"] and list(recipe.arms) == ["proactive"]
+    again = written(tmp_path, {"extends": str(tmp_path / "over.yaml"), "title": "Over over"}, "third.yaml")
+    third = load(str(again), model="owner/big")
+    assert (third.title, third.data.io, third.name) == ("Over over", 50, "third")
+    assert load(str(path)).data.io == 5
+
+
+@pytest.mark.parametrize("base", ["nonsense", "SELF", 7, ["arithmetic"], {"a": 1}])
+def test_what_cannot_be_extended_is_named(base: Any, tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "over.yaml"
+    written(tmp_path, {"extends": str(path) if base == "SELF" else base}, path.name)
+    with refused("recipe", *(["'nonsense'"] if base == "nonsense" else [str(path), "extends"])):
+        load(str(path))
+
+
+def test_recipes_that_extend_each_other_are_refused(tmp_path: Path, refused: Refused) -> None:
+    first, second = (tmp_path / name for name in ("first.yaml", "second.yaml"))
+    written(tmp_path, {"extends": str(second)}, first.name)
+    written(tmp_path, {"extends": str(first)}, second.name)
+    with refused("extends"):
+        load(str(first))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["mapping"]),
+        ("- a\n- b\n", ["mapping"]),
+        ("just words", ["mapping"]),
+        ("data: [1\n", ["YAML"]),
+        ("a: b: c\n", ["YAML"]),
+        ("\t- x", ["YAML"]),
+        ("!!python/object:os.system {}\n", ["YAML"]),
+        ("title: x\n", ["stages"]),
+        (dumped(SMALL | {"models": [1]}), ["models"]),
+        (dumped(SMALL | {"models": {"base": 7}}), ["models"]),
+        (dumped(SMALL | {"models": {"base": [7]}}), ["models"]),
+        (dumped(SMALL | {"model": ["a"]}), ["model"]),
+        (dumped(SMALL | {1: 2}), []),
+        (dumped(SMALL | {"extra": 2}), ["extra", "no such key"]),
+        (dumped(SMALL | {"data": None}), ["data"]),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named(
+    text: str, parts: list[str], tmp_path: Path, refused: Refused
+) -> None:
+    path = written(tmp_path, text)
+    with refused(str(path), *parts):
+        load(str(path))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"title: caf\xe9\n")
+    with refused(str(path)):
+        load(str(path))
+
+
+def test_seeds_are_counted_from_0(path: Path, refused: Refused) -> None:
+    assert load(str(path), seeds=2).seeds == [0, 1]
+    assert load(str(path), ["seeds=[5, 9]"]).seeds == [5, 9]
+    with refused("--seeds 0"):
+        load(str(path), seeds=0)

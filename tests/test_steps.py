@@ -1,0 +1,151 @@
+"""The graph of a recipe: what arms have in common is one step, and a change moves only what depends on it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from pbb.graph import Step, ordered
+from pbb.models import place
+from pbb.recipe import Recipe, load
+from pbb.steps import command, graph
+
+Refused = Callable[..., AbstractContextManager[None]]
+HUB = "owner/model"  # needs no files for its graph
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load("arithmetic", model=HUB)
+
+
+def changed(recipe: Recipe, *overrides: str) -> Recipe:
+    return load(recipe.name, list(overrides), model=HUB)
+
+
+def by_label(steps: list[Step]) -> dict[str, Step]:
+    return {s.label: s for s in steps}
+
+
+def test_a_stage_that_arms_share_is_trained_once(recipe: Recipe) -> None:
+    steps = graph(recipe)
+    assert len({s.hash for s in steps}) == len(steps) == len(by_label(steps))
+    trained = [s.label for s in steps if s.kind == "train"]
+    chains = ("learn", "learn + read", "learn + read-wrong", "read", "together")
+    assert sorted(trained) == sorted(f"train {chain}, seed 0" for chain in chains)
+    named = by_label(steps)
+    first = named["train learn, seed 0"]
+    for label in ("learn + read", "learn + read-wrong"):
+        assert named[f"train {label}, seed 0"].parents["model"] is first
+    evaluated = {arm: named[f"evaluate {arm}, seed 0"].parents.get("model") for arm in recipe.arms}
+    assert evaluated["untrained"] is None
+    assert evaluated["stage-1-only"] is first
+    assert evaluated["proactive"] is named["train learn + read, seed 0"]
+    assert evaluated["wrong-source"] is named["train learn + read-wrong, seed 0"]
+    assert evaluated["stage-2-only"] is named["train read, seed 0"]
+    assert (
+        named["train read, seed 0"].parents["documents"]
+        is named["train learn + read, seed 0"].parents["documents"]
+    )
+
+
+def test_parents_come_first_and_are_all_there(recipe: Recipe) -> None:
+    for r in (recipe, load("arithmetic", model=HUB, seeds=2)):
+        steps = graph(r)
+        assert ordered(steps) == steps
+        assert {s.hash for s in ordered(steps[-1:])} == {s.hash for s in steps}
+
+
+def test_every_configuration_is_plain_json(recipe: Recipe) -> None:
+    for step in graph(load("arithmetic", model=HUB, seeds=2)):
+        assert json.loads(json.dumps(step.config, allow_nan=False)) == step.config, step.label
+        json.dumps(step.inputs_record())
+        module, _, name = step.function.partition(":")
+        assert module == "pbb.steps" and callable(getattr(__import__(module, fromlist=[name]), name))
+
+
+def test_two_seeds_are_two_of_everything_but_scores_and_report(recipe: Recipe) -> None:
+    one, two = graph(recipe), graph(load("arithmetic", model=HUB, seeds=2))
+    counts = Counter(s.kind for s in one)
+    assert counts == {"programs": 1, "documents": 4, "train": 5, "evaluate": 6, "score": 1, "report": 1}
+    doubled = {kind: n if kind in ("score", "report") else 2 * n for kind, n in counts.items()}
+    assert Counter(s.kind for s in two) == doubled
+    shared = {s.hash for s in one} & {s.hash for s in two}
+    assert shared == {s.hash for s in one if s.kind not in ("score", "report")}
+    assert len({s.hash for s in two}) == len(two)
+    evaluate = [key for key in two[-2].parents if key.startswith("evaluate ")]
+    assert len(evaluate) == 12 and len(two[-2].config["trainings"]) == 10
+    for step in two:  # no seed reads another's files
+        if step.kind not in ("score", "report"):
+            seeds = {s.label.rpartition(" ")[2] for s in ordered([step])}
+            assert len(seeds) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "moved"),
+    [
+        ("evaluation.batch_size=8", {"evaluate", "score", "report"}),
+        ("title=Another", {"report"}),
+        ("arms.proactive.about=other words", {"report"}),
+        ("stages.read.learning_rate=2e-3", {"train", "evaluate", "score", "report"}),
+        ("data.io=999", {"programs", "documents", "train", "evaluate", "score", "report"}),
+        ("represent=prose", {"evaluate", "score", "report"}),
+    ],
+)
+def test_a_change_moves_only_what_depends_on_it(override: str, moved: set[str], recipe: Recipe) -> None:
+    before = {s.hash for s in graph(recipe)}
+    after = graph(changed(recipe, override))
+    assert {s.kind for s in after if s.hash not in before} == moved
+
+
+def test_a_change_of_stage_2_leaves_stage_1_alone(recipe: Recipe) -> None:
+    after = by_label(graph(changed(recipe, "stages.read.batch_size=8")))
+    kept = {s.label for s in graph(recipe) if after[s.label].hash == s.hash}
+    assert {"train learn, seed 0", "train together, seed 0", "train learn + read-wrong, seed 0"} <= kept
+    assert not {"train read, seed 0", "train learn + read, seed 0", "evaluate proactive, seed 0"} & kept
+    assert {"evaluate stage-1-only, seed 0", "evaluate untrained, seed 0"} <= kept
+
+
+def test_only_the_wrong_arm_is_judged_by_planted_programs(recipe: Recipe) -> None:
+    planted = {s.config["arm"]: s.config["planted"] for s in graph(recipe) if s.kind == "evaluate"}
+    assert [arm for arm, yes in planted.items() if yes] == ["wrong-source"]
+
+
+def test_the_weights_of_a_folder_are_part_of_the_hash(model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+
+    def hashes() -> dict[str, str]:
+        return {s.label: s.hash for s in graph(load("arithmetic", model=str(folder)))}
+
+    before = hashes()
+    assert hashes() == before
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    after = hashes()
+    same = {label for label in before if before[label] == after[label]}
+    assert same == {label for label in before if label.startswith(("programs", "documents"))}
+
+
+def test_the_base_is_named_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "BASE", tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    before = by_label(graph(load("arithmetic")))["evaluate untrained, seed 0"]
+    (tmp_path / "model.safetensors").write_bytes(b"0")
+    after = by_label(graph(load("arithmetic")))["evaluate untrained, seed 0"]
+    assert before.hash != after.hash and before.config["model"] == "base"
+
+
+def test_the_command_makes_the_run_again(recipe: Recipe) -> None:
+    assert command(load("arithmetic")) == "pbb run arithmetic"
+    assert command(load("arithmetic", model=HUB, seeds=3)) == f"pbb run arithmetic --model {HUB} --seeds 3"
+
+
+def test_a_model_that_is_nowhere_is_refused_before_anything_runs(refused: Refused) -> None:
+    with refused("model: 'nowhere'"):
+        graph(load("arithmetic", model="nowhere"))

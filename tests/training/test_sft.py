@@ -1,0 +1,282 @@
+"""Training reads every document once, learns completions only, and a kill on the way changes no bit of the outcome."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
+
+Refused = Callable[..., AbstractContextManager[None]]
+Make = Callable[[int], LlamaForCausalLM]
+BATCH, STEPS = 4, 10
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=400), st.integers(1, 9), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_batches_are_a_permutation_of_documents_of_like_length(
+    lengths: list[int], size: int, seed: int
+) -> None:
+    order = batches(lengths, size, seed)
+    assert sorted(order) == list(range(len(lengths)))
+    assert order == batches(lengths, size, seed)
+    for start in range(0, len(order), WINDOW * size):
+        window = order[start : start + WINDOW * size]
+        chunks = [[lengths[i] for i in window[k : k + size]] for k in range(0, len(window), size)]
+        ranges = sorted((min(c), max(c)) for c in chunks)
+        assert all(low[1] <= high[0] for low, high in zip(ranges, ranges[1:], strict=False))
+
+
+def test_batches_are_shuffled_and_pad_little() -> None:
+    rng = random.Random(0)
+    lengths = [rng.randint(10, 100) for _ in range(2000)]
+    order = batches(lengths, 8, 0)
+    assert order != batches(lengths, 8, 1)
+
+    def padded(order: Sequence[int]) -> int:
+        return sum(8 * max(lengths[i] for i in order[k : k + 8]) for k in range(0, len(order), 8))
+
+    assert padded(order) < 1.05 * sum(lengths) < padded(range(2000))
+    longest = [max(lengths[i] for i in order[k : k + 8]) for k in range(0, len(order), 8)]
+    rising = sum(a <= b for a, b in zip(longest, longest[1:], strict=False))
+    assert 0.4 < rising / len(longest) < 0.6  # short and long batches alternate: nothing is sorted over time
+    moved = [abs(order.index(i) - k) for k, i in enumerate(shuffled(2000, 0))]
+    assert max(moved) < WINDOW * 8
+
+
+def shuffled(length: int, seed: int) -> list[int]:
+    order = list(range(length))
+    random.Random(f"batches:{seed}").shuffle(order)
+    return order
+
+
+def documents(number: int = BATCH * STEPS - 1) -> list[Tokens]:
+    """Token pairs of mixed lengths; the last batch is a short one."""
+    rng = random.Random(0)
+    return [
+        ([2, *(rng.randrange(4, 90) for _ in range(rng.randint(1, 9))), 3],
+         [*(rng.randrange(4, 90) for _ in range(rng.randint(1, 12))), 1])
+        for _ in range(number)
+    ]  # fmt: skip
+
+
+class Killed(Exception):
+    pass
+
+
+class Trained:
+    """One call of `sft` on a fresh model of seed 0, and what it left."""
+
+    def __init__(self, out: Path, make: Make, tokenizer: PreTrainedTokenizerFast, **settings: Any) -> None:
+        self.out, self.make, self.tokenizer = out, make, tokenizer
+        out.mkdir(exist_ok=True)
+        self.settings = Settings.model_validate(
+            {"batch_size": BATCH, "learning_rate": 3e-3, "warmup": 3, "checkpoint_seconds": 1e-9} | settings
+        )
+        self.told: list[float] = []
+
+    def run(self, kill_at: int | None = None, docs: list[Tokens] | None = None) -> dict[str, float]:
+        """`kill_at`: raise when that step is reported, which is after the checkpoint of the step before it."""
+
+        def report(done: float, total: float, note: str) -> None:
+            self.told.append(done)
+            if done == kill_at:
+                raise Killed
+
+        return sft(
+            self.make(0),
+            self.tokenizer,
+            documents() if docs is None else docs,
+            self.settings,
+            self.out,
+            report,
+        )
+
+    def rows(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in (self.out / "metrics.jsonl").read_text().splitlines()]
+
+    def weights(self) -> bytes:
+        return (self.out / "model" / "model.safetensors").read_bytes()
+
+
+Training = Callable[..., Trained]
+
+
+@pytest.fixture(scope="module")
+def training(
+    tiny_llama: Make, tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Training:
+    numbers = count()
+    base = tmp_path_factory.mktemp("sft")
+    torch.set_float32_matmul_precision("highest")
+
+    def start(**settings: Any) -> Trained:
+        return Trained(base / str(next(numbers)), tiny_llama, tokenizer, **settings)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training: Training) -> dict[str, Trained]:
+    """By optimizer, a training that nothing has stopped."""
+    done = {}
+    for optimizer in ("adamw", "muon"):
+        done[optimizer] = training(optimizer=optimizer)
+        done[optimizer].run()
+    return done
+
+
+def by_hand(model: LlamaForCausalLM, batch: list[Tokens]) -> float:
+    """Mean negative log-likelihood over all completion tokens of the batch, one document at a time."""
+    total, tokens = 0.0, 0
+    with torch.inference_mode():
+        for prompt, completion in batch:
+            logits = model(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
+            for k, token in enumerate(completion):
+                total -= float(logits[len(prompt) + k - 1, token])
+                tokens += 1
+    return total / tokens
+
+
+def test_the_first_loss_is_that_of_the_completions_alone(undisturbed: dict[str, Trained]) -> None:
+    t = undisturbed["adamw"]
+    docs = documents()
+    order = batches([len(p) + len(c) for p, c in docs], BATCH, 0)
+    first = [docs[i] for i in order[:BATCH]]
+    expected = by_hand(t.make(0), first)
+    assert t.rows()[0]["loss"] == pytest.approx(expected, rel=1e-4)
+    everything = by_hand(t.make(0), [(p[:1], p[1:] + c) for p, c in first])
+    assert everything != pytest.approx(expected, rel=1e-3)  # the prompts' tokens would have shown
+
+
+def test_the_short_last_batch_counts_its_own_tokens(training: Training) -> None:
+    docs = documents(BATCH + 1)
+    t = training(learning_rate=1e-12)
+    t.run(docs=docs)
+    order = batches([len(p) + len(c) for p, c in docs], BATCH, 0)
+    losses = [by_hand(t.make(0), [docs[i] for i in order[k : k + BATCH]]) for k in (0, BATCH)]
+    assert [row["loss"] for row in t.rows()] == pytest.approx(losses, rel=1e-4)
+
+
+def test_what_a_prompt_says_is_not_learned(training: Training, tiny_llama: Make) -> None:
+    """Forty steps on one dialogue: its completion becomes likely, its prompt hardly more than it was."""
+    prompt, completion = [2, 10, 11, 12, 13, 14, 3], [20, 21, 22, 1]
+    t = training(learning_rate=1e-2)
+    t.run(docs=[(prompt, completion)] * 40 * BATCH)
+    trained = AutoModelForCausalLM.from_pretrained(t.out / "model", dtype=torch.float32)
+    gained = {
+        name: by_hand(tiny_llama(0), [pair]) - by_hand(trained, [pair])
+        for name, pair in {"completion": (prompt, completion), "prompt": (prompt[:1], prompt[1:])}.items()
+    }
+    assert gained["completion"] > 6
+    assert gained["prompt"] < 0.5
+
+
+def test_every_document_is_read_once(undisturbed: dict[str, Trained], training: Training) -> None:
+    docs = documents()
+    whole = sum(len(p) + len(c) for p, c in docs)
+    rows = undisturbed["adamw"].rows()
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert {row["steps"] for row in rows} == {STEPS}
+    assert rows[-1]["tokens"] == whole
+    measured = training().run()
+    assert (measured["tokens"], measured["optimizer_steps"]) == (whole, STEPS)
+    assert measured["loss"] == rows[-1]["loss"]
+    assert measured["peak_bytes"] > 1e7 and measured["seconds"] > 0
+
+
+def test_the_rate_warms_up_holds_and_decays(undisturbed: dict[str, Trained]) -> None:
+    rates = [row["learning_rate"] for row in undisturbed["adamw"].rows()]
+    assert rates == sorted(rates[:3]) + [3e-3] * 4 + sorted(rates[7:], reverse=True)
+    assert 0 < rates[-1] < 1.5e-3
+
+
+def test_only_the_model_and_the_metrics_stay(undisturbed: dict[str, Trained], training: Training) -> None:
+    t = undisturbed["adamw"]
+    assert {p.name for p in t.out.iterdir()} == {"metrics.jsonl", "model"}
+    again = training()
+    again.run()
+    assert again.weights() == t.weights()
+    assert undisturbed["muon"].weights() != t.weights()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("kills", [(1,), (6,), (STEPS,), (3, 8)])
+def test_a_killed_training_ends_as_the_undisturbed_one(
+    kills: tuple[int, ...], optimizer: str, training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = training(optimizer=optimizer)
+    for at in kills:
+        with pytest.raises(Killed):
+            t.run(kill_at=at)
+    t.told.clear()
+    t.run()
+    assert t.told == list(range(kills[-1], STEPS + 1))  # it went on, and did not begin anew
+    assert t.weights() == undisturbed[optimizer].weights()
+    told = ("step", "steps", "loss", "grad_norm", "tokens", "learning_rate")
+    whole = [[row[key] for key in told] for row in undisturbed[optimizer].rows()]
+    assert [[row[key] for key in told] for row in t.rows()] == whole
+    seconds = [row["seconds"] for row in t.rows()]
+    assert seconds == sorted(seconds)
+
+
+def killed(training: Training, at: int = 6) -> Trained:
+    t = training()
+    with pytest.raises(Killed):
+        t.run(kill_at=at)
+    return t
+
+
+def test_a_half_written_line_of_the_metrics_is_dropped(
+    training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = killed(training)
+    with (t.out / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "steps": 10, "lo')
+    t.run()
+    assert [row["loss"] for row in t.rows()] == [row["loss"] for row in undisturbed["adamw"].rows()]
+
+
+@pytest.mark.parametrize("part", ["trainer_state.json", "optimizer.pt"])
+@pytest.mark.parametrize("how", ["missing", "empty", "cut"])
+def test_a_half_written_checkpoint_is_passed_over(
+    how: str, part: str, training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    """A kill leaves one file missing, empty or cut, and none of those that are written after it."""
+    order = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"]
+    t = killed(training)
+    (newest,) = (t.out / "checkpoints").glob("checkpoint-*")
+    assert sorted(order, key=lambda name: (newest / name).stat().st_mtime_ns) == order
+    broken = Path(shutil.copytree(newest, newest.with_name("checkpoint-7")))
+    for name in order[order.index(part) + 1 :]:
+        (broken / name).unlink()
+    data = (broken / part).read_bytes()
+    (broken / part).write_bytes(data[: len(data) // 2] if how == "cut" else b"")
+    if how == "missing":
+        (broken / part).unlink()
+    t.run()
+    assert t.weights() == undisturbed["adamw"].weights()
+
+
+def test_nothing_to_train_on_is_refused(training: Training, refused: Refused) -> None:
+    with refused("training", "no documents", "share"):
+        training().run(docs=[])
+
+
+def test_a_loss_that_is_no_number_is_refused(training: Training, refused: Refused) -> None:
+    t = training(learning_rate=1e30, warmup=0, clip=1e30)
+    with refused("training", "not a number", "learning_rate"):
+        t.run()
+    assert not (t.out / "model").exists()
