@@ -51,6 +51,8 @@ class Data(Strict):
             raise ValueError("length: give two numbers from 1 to 8, the smaller first")
         if self.input_range[0] >= self.input_range[1]:
             raise ValueError("input_range: give two numbers, the smaller first")
+        if self.bound < max(abs(x) for x in self.input_range):
+            raise ValueError("bound: must be at least as large as every input")
         if not 1 <= self.constants[0] <= self.constants[1]:
             raise ValueError("constants: give two numbers from 1, the smaller first")
         if unknown := [o for o in self.operations if o not in OPERATIONS]:
@@ -96,7 +98,7 @@ class Evaluation(Strict):
     they must be held, is flattered by few calls.
     """
 
-    asks: list[Way] = list(WAYS)
+    asks: list[Way] = Field(default=list(WAYS), min_length=1)
     calls: int = Field(5, ge=1)
     direct_calls: int = Field(10, ge=1)
     io_programs: int = Field(100, ge=0)
@@ -188,7 +190,12 @@ def load(
         raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
     if model is not None:
         data["model"] = model
-    _merge(data, sizes.get(data.get("model", "base")) or {})
+    if not isinstance(data.get("model", "base"), str):
+        raise PbbError(f"recipe: {path}: model: expected a name")
+    size = sizes.get(data.get("model", "base")) or {}
+    if not isinstance(size, dict):
+        raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
+    _merge(data, size)
     for item in overrides or []:
         key, equals, value = item.partition("=")
         if not equals:
@@ -225,6 +232,7 @@ def _read(name: str, asked_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, An
         raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict):
         raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
+    data = _unshared(data)
     base = data.pop("extends", None)
     if base is None:
         return path, data
@@ -234,6 +242,13 @@ def _read(name: str, asked_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, An
     below.pop("name", None)
     _merge(below, data)
     return path, below
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what a YAML alias names stands at each of its places anew, so that one can be overridden alone."""
+    if isinstance(value, dict):
+        return {key: _unshared(v) for key, v in value.items()}
+    return [_unshared(v) for v in value] if isinstance(value, list) else value
 
 
 def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
