@@ -231,12 +231,12 @@ def test_recipes_are_listed_with_their_titles(capfd: Capture) -> None:
 
 
 def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretrain(out: Path, *, seed: int, steps: int, report: Any) -> dict[str, float]:
-        report(steps, steps, "loss 1")
+    def pretrain(out: Path, *, seed: int, steps: tuple[int, int], report: Any) -> dict[str, float]:
+        report(steps[0], steps[1], "loss 1")
         return {"direct": seed / 8}
 
     module = ModuleType("pbb.models.pretrain")
-    module.pretrain, module.STEPS = pretrain, 40  # type: ignore[attr-defined]
+    module.pretrain = pretrain  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pbb.models.pretrain", module)
     code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
     assert (code, out) == (0, "direct: 25.0 %\nhere\n")

@@ -51,6 +51,8 @@ class Share(BaseModel):
             raise ValueError("an execution needs ask: direct, trace or recite; a declaration has none")
         if self.kind == "execution" and (self.part or self.wrong):
             raise ValueError("part and wrong are for declarations")
+        if self.wrong and self.group != "source_only":
+            raise ValueError("wrong permutes the sources of w/o IO programs: give group: source_only")
         return self
 
 

@@ -80,7 +80,7 @@ def read_call(call: str) -> tuple[str, list[Any]]:
         node = ast.parse(call.strip(), mode="eval").body
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             return node.func.id, [ast.literal_eval(a) for a in node.args]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise PbbError(f"ask: {call[:80]!r} is not a call: write a program's name and a value, such as Zibdax(7)")
 

@@ -5,9 +5,10 @@ The tokens of a document are the chat template's around prompt and completion, s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -47,14 +48,23 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     source = folder(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as e:
         reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise PbbError(
             f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder"
         ) from e
+    model, info = loaded
+    if info["missing_keys"]:
+        raise PbbError(
+            f"model: {name}: its weights lack {sorted(info['missing_keys'])[0]} and perhaps more: get the folder again"
+        )
     if tokenizer.eos_token_id is None:
         raise PbbError(
             f"model: {name}: its tokenizer has no end token, so it can't learn to stop: set eos_token in the folder"

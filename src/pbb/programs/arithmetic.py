@@ -27,6 +27,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from pbb.programs.program import TraceStep
 
@@ -34,6 +35,7 @@ SYMBOLS = ("+", "-", "*", "//", "%")
 CALLS = ("min", "max")
 OPERATIONS = (*SYMBOLS, *CALLS, "abs", "if", "for")
 VARIABLES = "abcdefgh"
+HOPELESS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +227,11 @@ def run(body: Sequence[Statement], x: int, trace: list[TraceStep] | None = None)
 def _constant(rng: random.Random, op: str, dials: Dials, depth: int) -> int:
     low, high = dials.constants
     if op in ("*", "//", "%"):
-        low, high = max(2, low), max(2, min(9 if op != "*" else 5, high))
+        low = max(2, low)
+        high = max(low, min(9 if op != "*" else 5, high))
     elif op in CALLS:
-        low, high = max(low, 3), max(high, dials.input_range[1] * (1 + depth) // 2)
+        low = max(low, 3)
+        high = max(low, high, dials.input_range[1] * (1 + depth) // 2)
     return rng.randint(low, high)
 
 
@@ -295,16 +299,21 @@ def acceptable(results: tuple[int, ...], inputs: Sequence[int], dials: Dials) ->
 def candidates(
     seed: int, dials: Dials, start: int = 0
 ) -> Iterator[tuple[int, list[Statement], tuple[int, ...]]]:
-    """Acceptable bodies without end: (index, body, outputs over the whole input range). Item i depends on (seed, i) only."""
+    """Acceptable bodies from draw `start` on: (index, body, outputs over the whole input range). Item i depends on (seed, i) only.
+
+    Ends when `HOPELESS` draws in a row were rejected, else never.
+    """
     inputs = range(dials.input_range[0], dials.input_range[1] + 1)
-    index = start
-    while True:
+    last = start
+    for index in count(start):
         rng = random.Random(f"arithmetic:{seed}:{index}")
         body = draw(rng, rng.randint(*dials.length), dials)
         results = outputs(body, inputs, dials.bound)
         if results is not None and acceptable(results, inputs, dials):
+            last = index
             yield index, body, results
-        index += 1
+        elif index - last > HOPELESS:
+            return
 
 
 def operations(body: Sequence[Statement]) -> list[str]:

@@ -28,7 +28,7 @@ _PATTERNS = {
     op: re.compile(re.escape(p).replace(r"\{l\}", r"(?P<l>\w+)").replace(r"\{r\}", r"(?P<r>\w+)"))
     for op, p in PHRASES.items()
 }
-_TESTS = {k: re.compile(p.format(v=r"(?P<v>\w+)", c=r"(?P<c>\d+)")) for k, p in TESTS.items()}
+_TESTS = {k: re.compile(p.format(v=r"(?P<v>\w+)", c=r"(?P<c>-?\d+)")) for k, p in TESTS.items()}
 
 
 def _phrase(a: Assign) -> str:

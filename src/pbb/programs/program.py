@@ -89,8 +89,22 @@ def write_programs(programs: Iterable[Program], path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8") as f:
         for p in programs:
-            f.write(json.dumps(p.model_dump(exclude_none=True), separators=(",", ":")) + "\n")
+            f.write(json.dumps(_record(p), separators=(",", ":")) + "\n")
     os.replace(temporary, path)
+
+
+def _record(p: Program) -> dict[str, Any]:
+    """The line of a program, without the optional fields that are empty; an output of None is no empty field."""
+    record = p.model_dump()
+    if p.prose is None:
+        del record["prose"]
+    for example in record["examples"]:
+        if example["trace"] is None:
+            del example["trace"]
+        for step in example.get("trace", ()):
+            if step["test"] is None:
+                del step["test"], step["outcome"]
+    return record
 
 
 def read_programs(path: Path) -> list[Program]:
@@ -104,7 +118,7 @@ def read_programs(path: Path) -> list[Program]:
 
 def _programs(path: Path) -> Iterator[Program]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as e:
         raise PbbError(f"cannot read programs: {path}: {e}") from e
     for number, line in enumerate(lines, 1):

@@ -174,13 +174,16 @@ def _kept(path: Path, step: int) -> list[dict[str, Any]]:
 
 
 def _resumable(folder: Path) -> Path | None:
-    """The newest whole checkpoint; a half-written one (no trainer_state.json, which is written last) is passed over."""
-    found = [
-        p
-        for p in folder.glob("checkpoint-*")
-        if (p / "trainer_state.json").exists() and (p / "rng_state.pth").exists()
-    ]
+    """The newest whole checkpoint; a half-written one is passed over (trainer_state.json is written last)."""
+    found = [p for p in folder.glob("checkpoint-*") if (p / "rng_state.pth").exists() and _readable(p)]
     return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+
+
+def _readable(checkpoint: Path) -> bool:
+    try:
+        return isinstance(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def sft(
