@@ -232,6 +232,21 @@ def test_a_killed_training_ends_as_the_undisturbed_one(
     assert seconds == sorted(seconds)
 
 
+def test_losses_that_are_means_of_steps_are_the_same_as_well(training: Training) -> None:
+    """From 40 steps on a row of the metrics holds the mean of several, some of which may lie before a kill."""
+    docs = documents(42 * BATCH)
+    whole, t = training(), training()
+    whole.run(docs=docs)
+    with pytest.raises(Killed):
+        t.run(kill_at=10, docs=docs)
+    t.run(docs=docs)
+    assert [(row["step"], row["loss"]) for row in t.rows()] == [
+        (row["step"], row["loss"]) for row in whole.rows()
+    ]
+    assert [row["step"] for row in t.rows()][:3] == [2, 4, 6]
+    assert t.weights() == whole.weights()
+
+
 def killed(training: Training, at: int = 6) -> Trained:
     t = training()
     with pytest.raises(Killed):

@@ -129,7 +129,9 @@ class _Journal(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps:
+        # Only where a row of the metrics ends: the mean of a row must not span a checkpoint.
+        between = state.global_step % args.logging_steps
+        if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps and not between:
             control.should_save = True
             self.saved = time.monotonic()
 
