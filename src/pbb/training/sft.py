@@ -83,7 +83,7 @@ class _Lean(SFTTrainer):
     """SFTTrainer that reads its data in file order and computes the head on completion tokens only.
 
     The order is already decided, and resuming must find it again. The stock loss also takes logits of every prompt token and their
-    entropy: on two cores a third of a small model's step (benchmarks/training.py).
+    entropy: on two cores a third of a small model's step (docs/lab-notes.md).
     """
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
