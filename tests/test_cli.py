@@ -20,7 +20,9 @@ sys.path.insert(0, str(HERE))
 import fake_recipe  # noqa: E402
 
 import pbb  # noqa: E402
+from pbb import folder as folders  # noqa: E402
 from pbb.cli import main  # noqa: E402
+from pbb.console import console, score_table  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 
 Capture = pytest.CaptureFixture[str]
@@ -104,8 +106,6 @@ def test_options_reach_the_recipe(capfd: Capture) -> None:
 
 
 def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
-    from pbb.console import console, score_table
-
     row = fake_recipe.row
     rows = [
         row("a", "source_only", "direct", share, seed) for share, seed in ((0.1, 0), (0.9, 1), (0.5, "all"))
@@ -118,8 +118,6 @@ def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
 
 
 def test_a_table_without_scores_is_a_table(capfd: Capture) -> None:
-    from pbb.console import console, score_table
-
     console().print(score_table({"scores": [fake_recipe.row("a", "io", "recall", 0.5)]}))
     assert "w/ IO 50.0" in capfd.readouterr().out
     console().print(score_table({"scores": []}))
@@ -201,8 +199,9 @@ def test_ask_takes_a_directory_or_the_latest_run_of_a_recipe(
 ) -> None:
     asked: list[tuple[Path, str, str]] = []
 
-    def inquire(run_dir: Path, call: str, arm: str) -> list[dict[str, Any]]:
-        asked.append((run_dir, call, arm))
+    def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
+        record = json.loads((evaluation / "inputs.json").read_text())
+        asked.append((evaluation.parents[1], call, record["config"]["arm"]))
         right = {"ask": "direct", "answer": "17", "generation": "17", "true": "17", "right": True}
         return [right, right | {"ask": "trace", "generation": "x = [3]", "answer": None, "right": False}]
 
@@ -213,15 +212,25 @@ def test_ask_takes_a_directory_or_the_latest_run_of_a_recipe(
     said(capfd, "run", "fake", "--seeds", "2")
     older, latest = Path("runs/fake/0123"), Path("runs/fake/0123-2")
     for age, directory in ((100, older), (50, latest)):
+        for arm in ("mixed", "proactive"):
+            folder = directory / "steps" / f"evaluate-{arm}"
+            folder.mkdir()
+            (folder / "inputs.json").write_text(json.dumps({"config": {"arm": arm}}))
+            folders.mark_done(folder, {})
         for path in directory.iterdir():
             os.utime(path, (time.time() - age,) * 2)
-    code, out, _ = said(capfd, "ask", "fake", "Zibble(7)")
+    code, out, err = said(capfd, "ask", "fake", "Zibble(7)")
     assert code == 0
+    assert err.startswith(
+        "pbb: ask: taking the newest evaluation, runs/fake/0123-2/steps/evaluate-proactive: "
+    )
+    assert err.count("\n") == 1  # the stand-in recipe has no such step
     for text in ("direct", "trace", "x = [3]", "right", "wrong", "unreadable"):
         assert text in out, text
     code, out, _ = said(capfd, "ask", str(older), "Zibble(7)", "--arm", "mixed", "--json")
     assert [row["right"] for row in json.loads(out)] == [True, False]
     assert asked == [(latest, "Zibble(7)", "proactive"), (older, "Zibble(7)", "mixed")]
+    assert "no arm 'retroactive'" in refused(capfd, "ask", "fake", "Zibble(7)", "--arm", "retroactive")
 
 
 def test_recipes_are_listed_with_their_titles(capfd: Capture) -> None:
@@ -231,15 +240,21 @@ def test_recipes_are_listed_with_their_titles(capfd: Capture) -> None:
 
 
 def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretrain(out: Path, *, seed: int, steps: tuple[int, int], report: Any) -> dict[str, float]:
+    handed: list[tuple[int, ...]] = []
+
+    def pretrain(out: Path, *, seed: int, steps: tuple[int, ...], report: Any) -> dict[str, float]:
+        handed.append(steps)
         report(steps[0], steps[1], "loss 1")
         return {"direct": seed / 8}
 
-    module = ModuleType("pbb.models.pretrain")
+    module = ModuleType("pbb.pretrain")
     module.pretrain = pretrain  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pbb.models.pretrain", module)
+    monkeypatch.setitem(sys.modules, "pbb.pretrain", module)
     code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
     assert (code, out) == (0, "direct: 25.0 %\nhere\n")
+    said(capfd, "pretrain", "--steps", "3", "2", "1")
+    assert handed[1:] == [(3, 2, 1)] and len(handed[0]) == 3
+    assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "0", "1")
 
 
 def test_data_make_runs_only_data_and_data_show_prints_it(capfd: Capture) -> None:

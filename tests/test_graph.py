@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,6 @@ def test_hash_ignores_the_order_of_keys(config: dict[str, object]) -> None:
 
 @given(CONFIGS, CONFIGS)
 def test_hash_tells_configurations_apart(one: dict[str, object], other: dict[str, object]) -> None:
-    import json
-
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (Step("k", "a", one, {}, "m:f").hash == Step("k", "a", other, {}, "m:f").hash) == same
 

@@ -92,6 +92,15 @@ def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path
     assert load(str(path), model="other/model").data.io == 5
 
 
+def test_a_model_that_an_override_names_is_sized_as_well(path: Path) -> None:
+    asked = load(str(path), model="owner/big")
+    assert load(str(path), ["model=owner/big"]) == asked
+    assert load(str(path), ["model=owner/big"], model="base") == asked  # the override is the one that is used
+    assert load(str(path), ["model=other/model", "model=owner/big"]) == asked
+    assert load(str(path), ["model=base"], model="owner/big") == load(str(path))
+    assert load(str(path), ["data.io=7", "model=owner/big"]).data.io == 7
+
+
 def test_a_model_that_the_file_names_is_sized_as_well(tmp_path: Path) -> None:
     assert load(str(written(tmp_path, SMALL | {"model": "owner/big"}))).data.io == 50
 
@@ -213,6 +222,40 @@ def test_a_file_that_extends_another_changes_what_it_names(path: Path, tmp_path:
     third = load(str(again), model="owner/big")
     assert (third.title, third.data.io, third.name) == ("Over over", 50, "third")
     assert load(str(path)).data.io == 5
+
+
+def test_what_is_extended_lies_beside_the_file_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """From wherever it is asked for, and not in the current folder; the name of a shipped recipe is itself."""
+    inner = tmp_path / "recipes" / "inner"
+    inner.mkdir(parents=True)
+    written(tmp_path / "recipes", SMALL)
+    written(tmp_path / "recipes", {"extends": "small.yaml", "data": {"io": 6}}, "middle.yaml")
+    top = written(inner, {"extends": "../middle.yaml", "title": "Top"}, "top.yaml")
+    written(inner, SMALL | {"title": "A decoy"}, "small.yaml")
+    alone = written(inner, {"extends": "arithmetic"}, "alone.yaml")
+    lost = written(inner, {"extends": "middle.yaml"}, "lost.yaml")
+    for folder, name in (
+        (inner, "top.yaml"), (tmp_path, "recipes/inner/top.yaml"), (tmp_path, str(top)),
+        (tmp_path / "recipes", "inner/top.yaml"),
+    ):  # fmt: skip
+        monkeypatch.chdir(folder)
+        recipe = load(name)
+        assert (recipe.title, recipe.data.io, recipe.data.source_only) == ("Top", 6, 3)
+        assert load(str(alone)).stages == load("arithmetic").stages
+        with refused(str(lost), "extends", "'middle.yaml'", str(inner), "arithmetic"):
+            load(str(lost))
+
+
+def test_recipes_that_extend_each_other_by_many_names_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, {"extends": f"../{tmp_path.name}/second.yaml"}, "first.yaml")
+    written(tmp_path, {"extends": "./first.yaml"}, "second.yaml")
+    with refused("extends", "first.yaml"):
+        load("first.yaml")
 
 
 @pytest.mark.parametrize("base", ["nonsense", "SELF", 7, ["arithmetic"], {"a": 1}])

@@ -115,12 +115,13 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask a trained model to run a program, in every way of asking, beside what is true."""
-    from pbb.experiment import find_run
-
-    directory = find_run(run, out)
     from pbb.evaluation.inquire import inquire
+    from pbb.experiment import find_evaluation, find_run
 
-    rows: list[dict[str, Any]] = inquire(directory, call, arm)
+    evaluation, note = find_evaluation(find_run(run, out), arm)
+    if note:
+        print(f"pbb: {note}", file=sys.stderr)
+    rows: list[dict[str, Any]] = inquire(evaluation, call)
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
@@ -151,11 +152,12 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
     steps: Annotated[
-        tuple[int, int], typer.Option(min=1, help="Optimizer steps of the two phases; as shipped by default.")
-    ] = (3000, 5000),
+        tuple[int, int, int, int],
+        typer.Option(min=1, help="Optimizer steps of the four phases; as shipped by default."),
+    ] = (3000, 5000, 3600, 1600),
 ) -> None:
     """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
-    from pbb.models.pretrain import pretrain as train
+    from pbb.pretrain import pretrain as train
     from pbb.progress import watched
 
     with watched("pretrain") as progress:

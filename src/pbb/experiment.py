@@ -141,6 +141,35 @@ def find_run(text: str, out: str | Path = "runs") -> Path:
     return max(runs, key=lambda directory: max(file.stat().st_mtime for file in directory.iterdir()))
 
 
+def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
+    """The finished evaluation of an arm in a run's directory: its step's folder, and a line to say if it is not of this code.
+
+    A directory keeps the steps of every version of the code that has worked in it. The one that belongs to the recipe's
+    graph of today is taken, that of the first seed; where none is finished, the newest.
+    Raises PbbError where no evaluation is finished, or none of the arm.
+    """
+    finished: dict[str, list[Path]] = {}
+    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
+        record = folders.read_json(path)
+        if isinstance(record, dict) and folders.state(path.parent) == "done":
+            finished.setdefault(record["config"]["arm"], []).append(path.parent)
+    if not finished:
+        raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
+    if arm not in finished:
+        raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
+    try:
+        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
+        why = "made by other code or from another model than is installed now"
+    except PbbError as error:  # a recipe of another version, or a model that has moved
+        names, why = [], f"the run's recipe does not load any more ({error})"
+    by_name = {folder.name: folder for folder in finished[arm]}
+    for name in names:
+        if name in by_name:
+            return by_name[name], None
+    newest = max(finished[arm], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
+    return newest, f"ask: taking the newest evaluation, {newest}: {why}"
+
+
 def as_yaml(recipe: Recipe) -> str:
     """The recipe with every default written out."""
     import yaml

@@ -1,8 +1,9 @@
 """What an experiment is: the models of a recipe file, and how one is found, overridden and checked.
 
 A recipe is YAML: data, templates, stages (a mix of documents and how to train on it), arms (chains of stages) and the evaluation.
-`models:` holds, by model name, the changes that size the same recipe for another model; `extends:` lays a file over another recipe, where null
-takes a key away. Order of precedence: the extended recipe, the file, its changes for the model, `--set key=value`.
+`models:` holds, by model name, the changes that size the same recipe for another model; `extends:` lays a file over another recipe, one that
+is shipped or a file named from the extending file's folder, where null takes a key away. Order of precedence: the extended recipe, the file,
+its changes for the model (of the file, `--model` or `--set model=`), `--set key=value`.
 """
 
 from __future__ import annotations
@@ -188,22 +189,20 @@ def load(
     sizes = data.pop("models", None) or {}
     if not isinstance(sizes, dict):
         raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
+    changes = [_change(item) for item in overrides or []]
     if model is not None:
         data["model"] = model
+    for keys, value, _ in changes:
+        if keys == ["model"] and isinstance(value, str):
+            data["model"] = value  # before the sizes, which are those of the model that is used in the end
     if not isinstance(data.get("model", "base"), str):
         raise PbbError(f"recipe: {path}: model: expected a name")
     size = sizes.get(data.get("model", "base")) or {}
     if not isinstance(size, dict):
         raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
     _merge(data, size)
-    for item in overrides or []:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
-        try:
-            _set(data, key.split("."), yaml.safe_load(value), item)
-        except yaml.YAMLError as e:
-            raise PbbError(f"--set {item}: the value is not YAML") from e
+    for keys, value, item in changes:
+        _set(data, keys, value, item)
     if seeds is not None:
         if seeds < 1:
             raise PbbError(f"--seeds {seeds}: expected at least 1")
@@ -218,12 +217,28 @@ def load(
         raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
 
 
-def _read(name: str, asked_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, Any]]:
-    """A recipe file as plain data, laid over the recipe that it `extends`."""
+def _change(item: str) -> tuple[list[str], Any, str]:
+    """The keys and the value of a `key=value` override, and its text for messages."""
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
+    try:
+        return key.split("."), yaml.safe_load(value), item
+    except yaml.YAMLError as e:
+        raise PbbError(f"--set {item}: the value is not YAML") from e
+
+
+def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe file as plain data, laid over the recipe that it `extends`; `asked_by` are the files that led here."""
     known = shipped()
-    path = known.get(name) or Path(name)
+    here = asked_by[-1].parent if asked_by else Path()
+    path = known.get(name) or here / name
     if name not in known and not path.is_file():
-        raise PbbError(f"no recipe {name!r}: neither a file nor one of: {', '.join(known)}")
+        where = f"recipe: {asked_by[-1]}: extends: " if asked_by else ""
+        beside = f" in {here}" if asked_by else ""
+        raise PbbError(f"{where}no recipe {name!r}: neither a file{beside} nor one of: {', '.join(known)}")
+    if any(path.resolve() == other.resolve() for other in asked_by):
+        raise PbbError(f"recipe: {asked_by[-1]}: extends: {name!r} extends this file in turn: name another")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as e:
@@ -236,9 +251,9 @@ def _read(name: str, asked_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, An
     base = data.pop("extends", None)
     if base is None:
         return path, data
-    if base in asked_by or not isinstance(base, str):
+    if not isinstance(base, str):
         raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
-    below = _read(base, (*asked_by, name))[1]
+    below = _read(base, (*asked_by, path))[1]
     below.pop("name", None)
     _merge(below, data)
     return path, below

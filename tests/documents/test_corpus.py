@@ -45,7 +45,11 @@ def of_group(programs: list[Program], group: str) -> list[Program]:
         ({k: v for k, v in EXECUTE.items() if k != "ask"}, "needs ask"),
         (DECLARE | {"ask": "recite"}, "a declaration has none"),
         (EXECUTE | {"ask": "in-context-direct"}, "ask"),
-        (EXECUTE | {"part": True}, "for declarations"),
+        (EXECUTE | {"form": "part"}, "for declarations"),
+        (EXECUTE | {"form": "path"}, "for declarations"),
+        (DECLARE | {"form": "half"}, "form"),
+        (DECLARE | {"context": True}, "context is for executions"),
+        (EXECUTE | {"ask": "recite", "context": True}, "context is for executions"),
         (EXECUTE | {"wrong": True}, "for declarations"),
         (DECLARE | {"group": "io", "wrong": True}, "wrong"),
         (DECLARE | {"per_program": 0}, "greater than 0"),
@@ -61,7 +65,8 @@ def test_a_share_that_makes_no_sense_or_leaks_is_refused(share: dict[str, Any], 
 
 
 def test_every_program_has_the_documents_of_its_share(programs: list[Program]) -> None:
-    mix = [DECLARE, DECLARE | {"group": "io", "per_program": 2, "part": True}]
+    mix = [DECLARE, DECLARE | {"group": "io", "per_program": 2, "form": "part"}]
+    mix += [DECLARE | {"group": "io", "per_program": 4, "form": "path"}]
     mix += [
         EXECUTE | {"ask": ask, "per_program": n} for n, ask in enumerate(("direct", "trace", "recite"), 1)
     ]
@@ -70,6 +75,7 @@ def test_every_program_has_the_documents_of_its_share(programs: list[Program]) -
     for p in programs:
         if p.group == "io":
             expected[p.name, "io", "declaration", "part"] = 2
+            expected[p.name, "io", "declaration", "path"] = 4
             for n, ask in enumerate(("direct", "trace", "recite"), 1):
                 expected[p.name, "io", "execution", ask] = n
         else:
@@ -149,7 +155,7 @@ def test_a_disguise_has_its_own_name_and_another_body(programs: list[Program]) -
 def test_a_wrong_share_teaches_the_planted_source_only(programs: list[Program]) -> None:
     own = {p.name: p for p in programs}
     swapped = planted(programs, 0)
-    mix = [DECLARE | {"wrong": True}, DECLARE | {"wrong": True, "part": True}]
+    mix = [DECLARE | {"wrong": True}, DECLARE | {"wrong": True, "form": "part"}]
     for d in stage(programs, *mix):
         other = disguised(own[d.program], swapped[d.program])
         assert d.completion.endswith((other.source.rstrip("\n"), *other.statements))
@@ -189,3 +195,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, refused: Refused) -
     (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "\xe9"}\n')
     with refused(str(tmp_path / "latin.jsonl")):
         read_documents(tmp_path / "latin.jsonl")
+
+
+def test_an_execution_in_context_has_the_source_in_its_prompt(programs: list[Program]) -> None:
+    by_name = {p.name: p for p in programs}
+    for d in stage(programs, EXECUTE | {"context": True}):
+        assert d.prompt.startswith(by_name[d.program].source)
+    for d in stage(programs, EXECUTE):
+        assert "def " not in d.prompt

@@ -54,13 +54,44 @@ def test_no_recipes_name_is_in_any_document(documents: list[Document]) -> None:
 def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: list[Document]) -> None:
     jobs, said = [], []
     for d in documents:
-        for name, value in CALL.findall(d.prompt):
+        for name, value in CALL.findall(d.prompt) if d.ask not in ("step", "outcome") else ():
             above = d.prompt.rpartition("\n")[0]
             code = above if above.startswith(f"def {name}(x):") else source(name, read_prose(above))
             jobs.append((code, name, [[int(value)]]))
             said.append(parse(d.completion, cot=d.ask != "direct").value)
         assert not CALL.findall(d.completion)
-    assert len(jobs) > COUNT / 3
+    assert len(jobs) > COUNT / 4
+    with Worker() as worker:
+        assert [outcomes[0].value for outcomes in worker.execute_many(jobs)] == said
+
+
+def test_a_step_or_test_of_a_call_is_what_the_programs_rows_do(documents: list[Document]) -> None:
+    """The source above is cut after the step that is asked for and run: the step's value, or which row a branch took."""
+    jobs, said = [], []
+    for d in documents:
+        above = d.prompt.rpartition("\n")[0]
+        if d.ask not in ("step", "outcome") or not above.startswith("def "):
+            continue
+        ((name, value),) = CALL.findall(d.prompt)
+        number = int(re.findall(r"(?:[Ss]tep|Test) (\d)", d.prompt)[0])
+        rows, starts = above.split("\n"), []
+        for i, row in enumerate(rows[1:-1], 1):
+            loop = (
+                rows[i].startswith("    for")
+                or (row.startswith("    ") and row[4] == " ")
+                or row.startswith("    else")
+            )
+            starts += [] if loop else [i]
+        first = starts[number - 1]
+        rest = starts[number] if number < len(starts) else len(rows) - 1
+        if d.ask == "step":
+            target = rows[rest - 1].split("=")[0].strip()
+            body = [*rows[:rest], f"    return {target}"]
+            said.append(int(d.completion.rpartition(" = ")[2]))
+        else:
+            body = [*rows[:first], f"    return {rows[first].strip()[3:-1]}"]
+            said.append(d.completion == "True")
+        jobs.append(("\n".join(body) + "\n", name, [[int(value)]]))
     with Worker() as worker:
         assert [outcomes[0].value for outcomes in worker.execute_many(jobs)] == said
 
@@ -95,7 +126,7 @@ def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], 
     assert abs(sum(shares.values()) - 1) < 1e-9
     in_context = Counter(d.ask for d in documents if "\n" in d.prompt and d.kind == "execution")
     for ask in ("trace", "direct", "recite"):
-        assert in_context[ask] / COUNT == pytest.approx(shares[f"in-context {ask}"], abs=0.03)
+        assert in_context[ask] / COUNT == pytest.approx(shares.get(f"in-context {ask}", 0), abs=0.03)
     assert sum(d.program == "" for d in documents) / COUNT == pytest.approx(shares["drill"], abs=0.03)
     above = [d.prompt for d in documents if "\n" in d.prompt and d.kind == "execution"]
     by_prose = sum(not prompt.startswith("def ") for prompt in above)
@@ -104,7 +135,9 @@ def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], 
 
 def test_values_in_context_stay_within_the_phases_bound(documents: list[Document], phase: int) -> None:
     for d in documents:
-        if d.kind == "execution":
+        if d.ask == "step":
+            assert abs(int(d.completion.rpartition(" = ")[2])) <= DIALS[phase].bound
+        elif d.kind == "execution" and d.ask != "outcome":
             assert abs(parse(d.completion, cot=d.ask != "direct").value) <= DIALS[phase].bound
 
 

@@ -18,6 +18,7 @@ from pbb.documents.render import (
     declared,
     execution,
     part,
+    path,
     prompt,
     question,
     templates,
@@ -30,7 +31,7 @@ from pbb.programs.program import Example, Program, TraceStep
 Refused = Callable[..., AbstractContextManager[None]]
 T = templates("arithmetic")
 BOTH: tuple[Representation, ...] = ("source", "prose")
-INSTRUCTIONS = ("source", "prose", "part", *ASKS)
+INSTRUCTIONS = ("source", "prose", "part", "test", *ASKS)
 
 
 def rng() -> random.Random:
@@ -210,3 +211,27 @@ def test_what_cannot_be_rendered_is_refused(programs: list[Program], refused: Re
     for ask in ("trace", "recite"):
         with refused(bare.name, "no traces"):
             answer(bare, untraced, ask, T, rng())  # type: ignore[arg-type]
+
+
+def test_a_path_is_the_trace_with_variables_in_place_of_values(programs: list[Program]) -> None:
+    """Every path is one that some input takes or could take, and each trace, its numbers taken out, is among the paths."""
+    for p in programs:
+        drawn = {path(p, single(), random.Random(i)).completion for i in range(60)}
+        assert len(drawn) == 2**p.facts.branches
+        assert not any(p.name in text for text in drawn)
+        for e in p.examples:
+            assert e.trace is not None
+            shapes = set()
+            for text in drawn:
+                *rows, last = text.split("\n")
+                assert last == T.closings[0].format(answer=p.source.split()[-1])
+                shapes.add("\n".join(re.sub(r" = .*", "", row.split(": ")[-1]) for row in rows))
+            rows = [re.sub(r" = .*", "", row.split(": ")[-1]) for row in trace_text(e.trace).split("\n")]
+            assert "\n".join(rows) in shapes
+            outcomes = re.findall(r"True|False", trace_text(e.trace))
+            assert any(re.findall(r"True|False", text) == outcomes for text in drawn)
+
+
+def test_a_path_without_paths_is_refused(programs: list[Program], refused: Refused) -> None:
+    with refused("has no paths"):
+        path(programs[0].model_copy(update={"paths": []}), T, rng())

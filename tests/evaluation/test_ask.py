@@ -116,10 +116,13 @@ def test_limits_leave_room_for_every_right_answer(programs: list[Program], put: 
     assert frame["correct"].all()
 
 
-def test_a_model_that_runs_the_planted_program_is_right_about_it(programs: list[Program], put: Ask) -> None:
+@pytest.mark.parametrize("representation", ["source", "prose"])
+def test_a_model_that_runs_the_planted_program_is_right_about_it(
+    representation: Representation, programs: list[Program], put: Ask
+) -> None:
     swapped = planted(programs, 0)
     own = {p.name: p for p in programs}
-    asked = [q for q in all_questions(programs) if q.program.name in swapped]
+    asked = [q for q in all_questions(programs, representation) if q.program.name in swapped]
     assert {len(swapped[q.program.name].statements) > len(q.program.statements) for q in asked} == {
         True,
         False,
@@ -128,8 +131,8 @@ def test_a_model_that_runs_the_planted_program_is_right_about_it(programs: list[
     for q in asked:
         wrong = disguised(own[q.program.name], swapped[q.program.name])
         example = q.example and run(swapped[q.program.name], q.example)
-        told.append(right(Question(wrong, q.ask, q.split, example, q.prompt, ""), T, "source"))
-    frame = put(asked, told, planted=swapped)
+        told.append(right(Question(wrong, q.ask, q.split, example, q.prompt, ""), T, representation))
+    frame = put(asked, told, planted=swapped, representation=representation)
     unfinished = frame[~frame["finished"]]
     assert unfinished.empty, f"{len(unfinished)} cut short, such as {unfinished.iloc[0].to_dict()}"
     assert frame["planted_correct"].all()
@@ -138,7 +141,8 @@ def test_a_model_that_runs_the_planted_program_is_right_about_it(programs: list[
     assert not frame[frame["ask"] == "recall"]["correct"].any()
     assert not frame["recalled"].dropna().any()
 
-    honest = put(asked, [right(q, T, "source") for q in asked], planted=swapped)
+    told = [right(q, T, representation) for q in asked]
+    honest = put(asked, told, planted=swapped, representation=representation)
     assert honest["correct"].all()
     assert list(honest["planted_correct"]) == list(honest["expected"] == honest["planted"])
 
@@ -240,6 +244,29 @@ def test_no_other_program_gives_a_w_o_io_programs_answers_on_the_calls_it_is_ask
             if other != p.name and all(values[x] == table[p.name][x] for x in xs)
         ]
     assert twins == []
+
+
+def test_prose_is_recited_whole_and_on_lines_of_its_own(programs: list[Program]) -> None:
+    p, other = [p for p in programs if p.group == "source_only"][:2]
+    q = Question(p, "recall", "none", None, "prompt", "")
+    true, taught = str(p.prose), str(other.prose)
+    assert true != taught
+
+    def judged(text: str) -> tuple[object, ...]:
+        row = judge(q, text, other, None, "prose")
+        assert (row["expected"], row["planted"]) == (true, taught)
+        assert row["correct"] is row["recalled"] is row["lenient"]
+        return row["correct"], row["planted_correct"]
+
+    for text, right in {
+        true: (True, False), f"It is:\n{true}": (True, False), taught: (False, True), f"It is:\n{taught}\n": (False, True),
+        f"{true} {taught}": (False, False), taught[:-1]: (False, False), f"Not {taught}": (False, False),
+        p.source: (False, False), other.source: (False, False), "": (False, False),
+    }.items():  # fmt: skip
+        assert judged(text) == right, text
+    recite = Question(p, "recite", "test", p.calls("test")[0], "prompt", "")
+    assert judge(recite, f"{true}\nAnswer: 1", None, None, "prose")["recalled"] is True
+    assert judge(recite, f"{true} Then more.\nAnswer: 1", None, None, "prose")["recalled"] is False
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every failure signature on a run that has it, one that has not, and one that cannot tell."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,106 +70,121 @@ CASES: list[tuple[str, str, Sequence[Row], str]] = [
         TRANSFER,
         "seen",
         [known(0.9), without(0.39)],
-        "recite: w/ IO 0.90 (0.85 to 0.95), w/o IO 0.39 (0.34 to 0.44)",
+        "recite: w/ IO 90.0 % (85.0 to 95.0), w/o IO 39.0 % (34.0 to 44.0)",
     ),
-    (TRANSFER, "not seen", [known(0.9), without(0.41)], "w/o IO 0.41"),
-    (TRANSFER, "cannot tell", [known(0.79), without(0.0)], "no verdict before w/ IO reaches 0.8"),
+    (TRANSFER, "not seen", [known(0.9), without(0.41)], "w/o IO 41.0 %"),
+    (TRANSFER, "cannot tell", [known(0.79), without(0.0)], "no verdict before w/ IO reaches 80 %"),
     (TRANSFER, "cannot tell", [without(0.0)], "not both asked"),
     (TRANSFER, "cannot tell", [known(0.9, "trace"), without(0.0)], "not both asked"),
     (
         TRANSFER,
         "seen",
         [known(0.9), without(0.9), known(0.9, "direct"), without(0.0, "direct")],
-        "direct: w/ IO 0.90 (0.85 to 0.95), w/o IO 0.00 (0.00 to 0.05) on held-out inputs; recite: w/ IO",
+        "direct: w/ IO 90.0 % (85.0 to 95.0), w/o IO 0.0 % (0.0 to 5.0) on held-out inputs; recite: w/ IO",
     ),
-    (MEMORISED, "seen", [row("io", "train", "direct", 0.95), known(0.7, "direct")], "direct: w/ IO 0.95"),
+    (MEMORISED, "seen", [row("io", "train", "direct", 0.95), known(0.7, "direct")], "direct: w/ IO 95.0 %"),
     (
         MEMORISED,
         "not seen",
         [row("io", "train", "direct", 0.95), known(0.8, "direct")],
-        "0.80 (0.75 to 0.85)",
+        "80.0 % (75.0 to 85.0)",
     ),
-    (MEMORISED, "not seen", [row("io", "train", "direct", 0.95, low=0.7), known(0.7, "direct")], "(0.70 to"),
+    (MEMORISED, "not seen", [row("io", "train", "direct", 0.95, low=0.7), known(0.7, "direct")], "(70.0 to"),
     (MEMORISED, "cannot tell", [known(0.7, "direct")], "not asked on both"),
-    (LENGTH, "seen", [without(0.7, by_length=[length(9, 0.4), length(1, 0.9)])], "length 1 0.90"),
-    (LENGTH, "not seen", [without(0.7, by_length=[length(1, 0.6), length(9, 0.9)])], "length 9 0.90"),
-    (LENGTH, "not seen", [without(0.7, by_length=[length(1, 0.8), length(9, 0.65)])], "length 9 0.65"),
+    (
+        LENGTH,
+        "seen",
+        [without(0.7, by_length=[length(9, 0.4), length(1, 0.9)])],
+        "recite: 90.0 % (85.0 to 95.0) at length 1, 40.0 %",
+    ),
+    (
+        LENGTH,
+        "not seen",
+        [without(0.7, by_length=[length(1, 0.6), length(9, 0.9)])],
+        "90.0 % (85.0 to 95.0) at length 9",
+    ),
+    (
+        LENGTH,
+        "not seen",
+        [without(0.7, by_length=[length(1, 0.8), length(9, 0.65)])],
+        "65.0 % (60.0 to 70.0) at length 9",
+    ),
     (LENGTH, "cannot tell", [without(0.7, by_length=[length(1, 0.9), length(9, 0.1, n=19)])], "20 questions"),
     (
         EXECUTION,
         "seen",
         [without(0.4, recall=0.0, recall_form=0.8, given_recall=0.49)],
-        "execution given recall 0.49",
+        "execution given recall 49.0 %",
     ),
     (
         EXECUTION,
         "not seen",
         [without(0.5, recall=0.0, recall_form=0.8, given_recall=0.5)],
-        "source recalled 0.80",
+        "source recalled 80.0 %",
     ),
     (
         EXECUTION,
         "cannot tell",
         [without(0.1, recall=0.0, recall_form=0.79, given_recall=0.1)],
-        "before recall reaches 0.8",
+        "before recall reaches 80 %",
     ),
     (EXECUTION, "cannot tell", [without(0.1)], "not asked for or never recalled"),
-    (FORGETTING, "seen", [known(0.6, **BEFORE), known(0.4)], "0.60 (0.55 to 0.65) after stage 1, 0.40"),
+    (FORGETTING, "seen", [known(0.6, **BEFORE), known(0.4)], "60.0 % (55.0 to 65.0) after stage 1, 40.0 %"),
     (FORGETTING, "not seen", [known(0.4, **BEFORE), known(0.6)], "after stage 2"),
-    (FORGETTING, "not seen", [known(0.6, **BEFORE), known(0.52)], "0.52"),
-    (FORGETTING, "not seen", [known(0.6, **BEFORE), known(0.4, high=0.6)], "(0.35 to 0.60)"),
+    (FORGETTING, "not seen", [known(0.6, **BEFORE), known(0.52)], "52.0 %"),
+    (FORGETTING, "not seen", [known(0.6, **BEFORE), known(0.4, high=0.6)], "(35.0 to 60.0)"),
     (FORGETTING, "cannot tell", [known(0.4)], "not asked after stage 1"),
     (FORGETTING, "cannot tell", [known(0.4, **BEFORE)], "not asked after stage 1"),
     (
         UNPARSED,
         "seen",
         [known(0.4), without(0.4, "trace", parse_failures=0.05, unfinished=0.03)],
-        "0.05 of the answers could not be read and 0.03 were cut off (trace, source_only, test).",
+        "5.0 % of the answers could not be read and 3.0 % were cut off (trace, w/o IO, held-out inputs).",
     ),
     (
         UNPARSED,
         "not seen",
         [without(0.4, parse_failures=0.04), without(0.0, parse_failures=1.0, **WRONG)],
-        "0.04",
+        "4.0 %",
     ),
     (UNPARSED, "cannot tell", [row("io", "none", "recall", 1.0, parse_failures=None)], "No question"),
-    (GUESSING, "seen", [without(0.29)], "0.29 (0.24 to 0.34), best constant answer 0.20 (0.15 to 0.25)"),
-    (GUESSING, "seen", [without(0.3)], "0.30"),
-    (GUESSING, "not seen", [without(0.31)], "0.31"),
+    (GUESSING, "seen", [without(0.29)], "29.0 % (24.0 to 34.0), best constant answer 20.0 % (15.0 to 25.0)"),
+    (GUESSING, "seen", [without(0.3)], "30.0 %"),
+    (GUESSING, "not seen", [without(0.31)], "31.0 %"),
     (GUESSING, "cannot tell", [without(0.29, n=159)], "fewer than 4 questions a program"),
-    (GUESSING, "seen", [without(0.29, n=160)], "0.29"),
-    (GUESSING, "not seen", [without(0.9, n=40)], "0.90"),
-    (SOURCE, "seen", [row("source_only", "none", "recall", 0.1, recall=0.1, recall_form=0.49)], "0.49 of"),
+    (GUESSING, "seen", [without(0.29, n=160)], "29.0 %"),
+    (GUESSING, "not seen", [without(0.9, n=40)], "90.0 %"),
+    (SOURCE, "seen", [row("source_only", "none", "recall", 0.1, recall=0.1, recall_form=0.49)], "49.0 % of"),
     (
         SOURCE,
         "not seen",
         [row("source_only", "none", "recall", 0.1, recall=0.1, recall_form=0.5)],
-        "(0.10 to the",
+        "(10.0 % to the",
     ),
-    (SOURCE, "seen", [without(0.1, recall=0.0, recall_form=0.2)], "0.20 of the w/o IO sources"),
+    (SOURCE, "seen", [without(0.1, recall=0.0, recall_form=0.2)], "20.0 % of the w/o IO sources"),
     (SOURCE, "cannot tell", [without(0.1, "direct")], "not asked for"),
     (
         LEAK,
         "seen",
         [without(0.9), without(0.31, **WRONG)],
-        "wrong-source 0.31 (0.26 to 0.36) on the true program",
+        "wrong source 31.0 % (26.0 to 36.0) on the true program",
     ),
-    (LEAK, "not seen", [without(0.9), without(0.3, **WRONG)], "no source 0.25 at most"),
+    (LEAK, "not seen", [without(0.9), without(0.3, **WRONG)], "no source 25.0 % at most"),
     (
         LEAK,
         "not seen",
         [without(0.9), without(0.5, **WRONG), without(0.4, **BEFORE)],
-        "no source 0.45 at most",
+        "no source 45.0 % at most",
     ),
-    (LEAK, "seen", [without(0.51, n=40, constant_high=1.0, **WRONG), without(0.4, **BEFORE)], "0.51"),
+    (LEAK, "seen", [without(0.51, n=40, constant_high=1.0, **WRONG), without(0.4, **BEFORE)], "51.0 %"),
     (
         LEAK,
         "not seen",
         [without(0.1, planted=0.8, planted_low=0.7, planted_high=0.9, **WRONG)],
-        "0.80 (0.70 to 0.90) on the planted one",
+        "80.0 % (70.0 to 90.0) on the planted one",
     ),
-    (LEAK, "cannot tell", [without(0.9), without(0.5, n=40, **WRONG)], "no wrong-source arm"),
-    (LEAK, "cannot tell", [without(0.9)], "no wrong-source arm"),
+    (LEAK, "cannot tell", [without(0.9), without(0.5, n=40, **WRONG)], "no arm with wrong sources"),
+    (LEAK, "cannot tell", [without(0.9)], "no arm with wrong sources"),
 ]
 
 
@@ -181,7 +197,7 @@ def test_a_signature_is_told_with_its_figures(
     padding = [{**r, "group": "other"} for r in arms]
     found = next(f for f in diagnose({"scores": [*rows, *padding]}) if f["signature"] == signature)
     assert found["verdict"] == verdict
-    assert evidence in found["evidence"]
+    assert evidence in found["evidence"].replace("\u00a0", " ")
     assert found["evidence"].endswith(".") and found["advice"]
 
 
@@ -191,6 +207,15 @@ def test_every_signature_has_cases_of_every_verdict() -> None:
         for signature, _, _ in SIGNATURES
         for verdict in ("seen", "not seen", "cannot tell")
     }
+
+
+def test_no_finding_speaks_in_fractions_or_in_the_names_of_columns() -> None:
+    """It stands on the page beside percents of "w/o IO" programs; the one number after a point is that of a percent."""
+    for _, _, rows, _ in CASES:
+        for found in diagnose({"scores": rows}):
+            assert not re.search(
+                r"\b0?\.\d\d|source_only|\bio\b|\btest\b|wrong-source|stage-1-only", found["evidence"]
+            )
 
 
 def test_pooled_seeds_go_before_single_ones() -> None:

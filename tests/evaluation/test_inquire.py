@@ -68,7 +68,7 @@ def finished(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """A run of two arms; its models write `21` whatever they are asked, and `loaded` notes which was taken."""
+    """The steps of two arms; their models write `21` whatever they are asked, and `loaded` notes which was taken."""
     steps = tmp_path / "steps"
     (steps / "programs-0").mkdir(parents=True)
     write_programs(programs, steps / "programs-0" / "programs.jsonl")
@@ -76,17 +76,14 @@ def finished(
     for arm, more, parents in (
         ("proactive", {}, {"model": "train-1"}),
         ("untrained", {"model": "base"}, {}),
-        ("unfinished", {"model": "base"}, {}),
     ):
         folder = steps / f"evaluate-{arm}"
         folder.mkdir()
         record = {"config": {**config, **more, "arm": arm}, "parents": {"programs": "programs-0", **parents}}
         (folder / "inputs.json").write_text(json.dumps(record))
-        if arm != "unfinished":
-            (folder / "DONE").write_text("{}")
 
     def load(name: str) -> tuple[None, PreTrainedTokenizerFast]:
-        (tmp_path / "loaded").write_text(name)
+        (steps / "loaded").write_text(name)
         return None, tokenizer
 
     def decode(model: object, prompts: list[list[int]], **_: Any) -> list[Generation]:
@@ -94,13 +91,13 @@ def finished(
 
     monkeypatch.setattr(module, "load", load)
     monkeypatch.setattr(module, "decode", decode)
-    return tmp_path
+    return steps
 
 
 def test_the_answers_stand_beside_the_truth(finished: Path, programs: list[Program]) -> None:
     for p in programs[:6]:
         e = p.examples[0]
-        rows = inquire(finished, e.call(p.name))
+        rows = inquire(finished / "evaluate-proactive", e.call(p.name))
         assert [row["ask"] for row in rows] == ["direct", "trace", "recite"]
         for row in rows:
             assert (row["answer"], row["true"]) == ("21", repr(e.output))
@@ -109,35 +106,27 @@ def test_the_answers_stand_beside_the_truth(finished: Path, programs: list[Progr
             assert row["generation"] == "21\nAnswer: 21"
             assert e.call(p.name) in row["prompt"] and "def " not in row["prompt"]
             assert row["prompt"].endswith(tuple(templates("arithmetic").instructions[row["ask"]]))
-        assert inquire(finished, e.call(p.name)) == rows
+        assert inquire(finished / "evaluate-proactive", e.call(p.name)) == rows
     json.dumps(rows)
 
 
 def test_the_arms_own_model_answers(finished: Path, programs: list[Program]) -> None:
     call = f"{programs[0].name}(7)"
-    inquire(finished, call)
-    assert (finished / "loaded").read_text() == str(finished / "steps" / "train-1" / "model")
-    inquire(finished, call, "untrained")
+    inquire(finished / "evaluate-proactive", call)
+    assert (finished / "loaded").read_text() == str(finished / "train-1" / "model")
+    inquire(finished / "evaluate-untrained", call)
     assert (finished / "loaded").read_text() == "base"
 
 
 def test_a_call_outside_the_programs_inputs_is_run_as_well(finished: Path, programs: list[Program]) -> None:
-    rows = inquire(finished, f"{programs[0].name}(-12345)")
+    rows = inquire(finished / "evaluate-proactive", f"{programs[0].name}(-12345)")
     assert rows[0]["true"].lstrip("-").isdigit()
 
 
-def test_what_a_run_does_not_have_is_named(
-    finished: Path, programs: list[Program], tmp_path: Path, refused: Refused
-) -> None:
-    name = programs[0].name
+def test_what_a_run_does_not_have_is_named(finished: Path, programs: list[Program], refused: Refused) -> None:
+    name, evaluation = programs[0].name, finished / "evaluate-proactive"
     with refused("no program 'Nobody'", "w/o IO programs are"):
-        inquire(finished, "Nobody(7)")
-    with refused("no arm 'retroactive'", "proactive, untrained"):
-        inquire(finished, f"{name}(7)", "retroactive")
-    with refused("no arm 'unfinished'"):
-        inquire(finished, f"{name}(7)", "unfinished")
-    with refused("no finished evaluation"):
-        inquire(tmp_path / "elsewhere", f"{name}(7)")
+        inquire(evaluation, "Nobody(7)")
     for call in (f"{name}()", f"{name}(7, 8)", f"{name}(None)", f"{name}(...)"):
         with refused("the program itself fails on it", call):
-            inquire(finished, call)
+            inquire(evaluation, call)

@@ -45,7 +45,8 @@ RECIPE: dict[str, Any] = {
     "evaluation": {"calls": 5, "direct_calls": 6},
     "stages": {
         "learn": {
-            "mix": [DECLARE | {"group": "io"}, DECLARE | {"group": "io", "part": True}]
+            "mix": [DECLARE | {"group": "io"}, DECLARE | {"group": "io", "form": "part"}]
+            + [DECLARE | {"group": "io", "form": "path"}]
             + [EXECUTE | {"ask": ask} for ask in ("direct", "trace", "recite")]
         },
         "read": {"mix": [DECLARE | {"group": "source_only"}, *READ]},

@@ -28,6 +28,7 @@ from pbb.programs.arithmetic import (
     draw,
     operations,
     outputs,
+    paths,
     run,
     source,
     target,
@@ -252,3 +253,33 @@ def test_every_candidate_keeps_the_rules_when_it_is_really_run(worker: Worker) -
         assert max(map(abs, results)) <= 199
         assert values != list(INPUTS)
         assert max(Counter(results).values()) <= 12
+
+
+@given(bodies, st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_the_path_that_an_input_takes_computes_what_the_body_does(body: list[Statement], x: int) -> None:
+    """Each trace line is the line of one of the paths with the values of that moment put in."""
+    trace: list[TraceStep] = []
+    try:
+        run(body, x, trace)
+    except ZeroDivisionError:
+        return
+    env: dict[str, object] = {"x": x}
+    steps = iter(trace)
+    for statement in body:
+        ways = paths(statement)
+        assert len(ways) == (2 if isinstance(statement, Branch) else 1)
+        step = next(steps)
+        if step.test is not None:
+            ways = [w for w in ways if f" {step.outcome}: " in w]
+        (way,) = ways
+        for number, row in enumerate(way.split("\n")):
+            step = next(steps) if number else step
+            test, _, assignment = row.rpartition(": ")
+            name, _, right = assignment.partition(" = ")
+            assert replaced(right, env) == step.expression
+            assert name == step.target
+            if step.test is not None:
+                assert replaced(test.rpartition(" ")[0], env) == step.test
+            env[name] = step.value
+    assert next(steps, None) is None

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from fake_run import HOSTILE, Run
 
@@ -132,8 +133,6 @@ def test_same_input_same_bytes(make_run: Callable[..., Run], tmp_path: Path) -> 
 
 
 def test_embedded_predictions_are_the_parquet_rows(make_run: Callable[..., Run]) -> None:
-    import pandas as pd
-
     run = make_run(arms=("wrong-source",), count=3, calls=2)
     content = data(page(run))
     texts, columns = content["texts"], content["columns"]

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from pbb.training.checkpoint import SEAL
 from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -264,25 +265,79 @@ def test_a_half_written_line_of_the_metrics_is_dropped(
     assert [row["loss"] for row in t.rows()] == [row["loss"] for row in undisturbed["adamw"].rows()]
 
 
-@pytest.mark.parametrize("part", ["trainer_state.json", "optimizer.pt"])
+ORDER = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", SEAL]
+
+
+def damaged(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] if how == "cut" else b"")
+    if how == "missing":
+        path.unlink()
+
+
+@pytest.mark.parametrize("part", ["trainer_state.json", "optimizer.pt", SEAL])
 @pytest.mark.parametrize("how", ["missing", "empty", "cut"])
 def test_a_half_written_checkpoint_is_passed_over(
     how: str, part: str, training: Training, undisturbed: dict[str, Trained]
 ) -> None:
     """A kill leaves one file missing, empty or cut, and none of those that are written after it."""
-    order = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"]
     t = killed(training)
     (newest,) = (t.out / "checkpoints").glob("checkpoint-*")
-    assert sorted(order, key=lambda name: (newest / name).stat().st_mtime_ns) == order
+    assert sorted(ORDER, key=lambda name: (newest / name).stat().st_mtime_ns) == ORDER
     broken = Path(shutil.copytree(newest, newest.with_name("checkpoint-7")))
-    for name in order[order.index(part) + 1 :]:
+    for name in ORDER[ORDER.index(part) + 1 :]:
         (broken / name).unlink()
-    data = (broken / part).read_bytes()
-    (broken / part).write_bytes(data[: len(data) // 2] if how == "cut" else b"")
-    if how == "missing":
-        (broken / part).unlink()
+    damaged(broken / part, how)
+    t.told.clear()
     t.run()
+    assert t.told == list(range(6, STEPS + 1))
     assert t.weights() == undisturbed["adamw"].weights()
+
+
+@pytest.mark.parametrize("part", ORDER)
+def test_a_checkpoint_that_lost_one_file_alone_is_passed_over(
+    part: str, training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    """A power cut may take any file, also one that was written before others that are whole."""
+    t = killed(training)
+    (newest,) = (t.out / "checkpoints").glob("checkpoint-*")
+    damaged(Path(shutil.copytree(newest, newest.with_name("checkpoint-7"))) / part, "cut")
+    t.told.clear()
+    t.run()
+    assert t.told == list(range(6, STEPS + 1))
+    assert t.weights() == undisturbed["adamw"].weights()
+
+
+def test_without_a_whole_checkpoint_training_begins_anew(
+    training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = killed(training)
+    (only,) = (t.out / "checkpoints").glob("checkpoint-*")
+    damaged(only / "model.safetensors", "cut")
+    t.told.clear()
+    t.run()
+    assert t.told == list(range(1, STEPS + 1))
+    assert [row["step"] for row in t.rows()] == t.told
+    assert t.weights() == undisturbed["adamw"].weights()
+
+
+def test_the_metrics_outlive_a_disk_that_fills_up_while_they_are_cut_back(
+    training: Training, undisturbed: dict[str, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t = killed(training)
+    before = (t.out / "metrics.jsonl").read_text()
+    write = Path.write_text
+
+    def half(path: Path, text: str, *more: Any, **named: Any) -> int:
+        write(path, text[: len(text) // 2], *more, **named)
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(Path, "write_text", half)
+        t.run()
+    assert (t.out / "metrics.jsonl").read_text() == before
+    t.run()
+    assert [row["loss"] for row in t.rows()] == [row["loss"] for row in undisturbed["adamw"].rows()]
 
 
 def test_nothing_to_train_on_is_refused(training: Training, refused: Refused) -> None:

@@ -3,7 +3,7 @@
 A mix is a list of shares, each so many documents a program, so that exposures stand in the recipe and nowhere else::
 
     - {kind: declaration, group: source_only, per_program: 30}
-    - {kind: declaration, group: io, per_program: 4, part: true}
+    - {kind: declaration, group: io, per_program: 4, form: part}
     - {kind: execution, group: io, per_program: 6, ask: recite}
 
 Executions of w/o IO programs cannot be written down at all: the share is refused, and only train inputs are drawn. Document k of
@@ -22,16 +22,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part
+from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part, path
 from pbb.errors import PbbError
 from pbb.programs.program import Group, Program
+
+Form = Literal["whole", "part", "path"]
 
 
 class Share(BaseModel):
     """One part of a stage's mix: `per_program` documents for each program of a group.
 
-    part: declarations that ask for one step instead of the whole. wrong: declarations under permuted names. represent: the
-    form in which declarations and recitals show the program.
+    form: what a declaration tells: the whole source, one step of it (part), or one way through it (path).
+    wrong: declarations under permuted names. context: executions with the source in the prompt, which keep the interpreter that the
+    model came with. represent: the form in which declarations, recitals and contexts show the program.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,8 +42,9 @@ class Share(BaseModel):
     group: Group
     per_program: float = Field(gt=0)
     ask: Ask | None = None
-    part: bool = False
+    form: Form = "whole"
     wrong: bool = False
+    context: bool = False
     represent: Representation = "source"
 
     @model_validator(mode="after")
@@ -49,8 +53,10 @@ class Share(BaseModel):
             raise ValueError("executions of w/o IO programs are never trained on: give group: io")
         if (self.kind == "execution") != (self.ask is not None):
             raise ValueError("an execution needs ask: direct, trace or recite; a declaration has none")
-        if self.kind == "execution" and (self.part or self.wrong):
-            raise ValueError("part and wrong are for declarations")
+        if self.kind == "execution" and (self.form != "whole" or self.wrong):
+            raise ValueError("form and wrong are for declarations")
+        if self.context and (self.kind != "execution" or self.ask == "recite"):
+            raise ValueError("context is for executions, direct or trace")
         if self.wrong and self.group != "source_only":
             raise ValueError("wrong permutes the sources of w/o IO programs: give group: source_only")
         return self
@@ -73,6 +79,7 @@ def disguised(p: Program, other: Program) -> Program:
             "source": other.source.replace(f"def {other.entry}(", f"def {p.entry}("),
             "prose": other.prose,
             "statements": other.statements,
+            "paths": other.paths,
             "examples": [],
         }
     )
@@ -102,8 +109,11 @@ def stage_documents(
 
 def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:
     if share.kind == "execution" and share.ask is not None:
-        return execution(p, rng.choice(p.calls("train")), share.ask, t, rng, share.represent)
-    return part(p, t, rng) if share.part else declaration(p, t, rng, share.represent)
+        e = rng.choice(p.calls("train"))
+        return execution(p, e, share.ask, t, rng, share.represent, share.represent if share.context else None)
+    if share.form == "whole":
+        return declaration(p, t, rng, share.represent)
+    return part(p, t, rng) if share.form == "part" else path(p, t, rng)
 
 
 def write_documents(documents: Iterable[Document], path: Path) -> None:

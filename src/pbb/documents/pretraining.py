@@ -7,7 +7,7 @@ no name here is ever a recipe's (see `pbb.programs.names.shelf`).
 
 | share | document |
 |---|---|
-| in context | code or prose above the question; answered directly, by trace, by reciting, or one step of it |
+| in context | code or prose above the question; answered directly, by trace, by reciting, or in part: a line, a step of a call, a test |
 | library | declarations of a fixed library by name: whole source, prose, or one step; never executed |
 | drill | one statement executed: `What is 7 * 3? Only the answer.` |
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pbb.documents.render import (
     Document,
@@ -32,7 +33,7 @@ from pbb.documents.render import (
 )
 from pbb.programs.arithmetic import Assign, Dials, draw, expression, run
 from pbb.programs.names import names
-from pbb.programs.program import Program
+from pbb.programs.program import Example, Program
 from pbb.programs.random_arithmetic import program, random_arithmetic
 
 PHASES: tuple[dict[str, float], ...] = (
@@ -58,10 +59,36 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.06,
         "library part": 0.04,
     },
+    # Then execution without writing it down. Branches and loops stay guesses until what they consist of is taught by itself: how a test
+    # comes out, and one step of a call (docs/lab-notes.md). Traces are few, since their many tokens drown the one of an answer.
+    {
+        "in-context trace": 0.06,
+        "in-context direct": 0.33,
+        "in-context step": 0.25,
+        "in-context outcome": 0.20,
+        "drill": 0.08,
+        "library": 0.04,
+        "library part": 0.04,
+    },
+    # All of it together, on programs as recipes draw them. No recitals here: how to recite is stage 1's to teach.
+    {
+        "in-context trace": 0.25,
+        "in-context direct": 0.40,
+        "in-context step": 0.06,
+        "in-context outcome": 0.03,
+        "in-context part": 0.04,
+        "in-context source": 0.02,
+        "drill": 0.08,
+        "library": 0.06,
+        "library part": 0.06,
+    },
 )
-PROSE = (0.25, 0.12)
-# The numbers of the second phase are those of the default recipe, so that its arithmetic can be exact.
-DIALS = (Dials(length=(1, 3)), Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9)))
+PROSE = (0.25, 0.12, 0.06, 0.12)
+# How likely lengths 1, 2 and 3 are.
+LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1))
+# The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
+EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
+DIALS = (Dials(length=(1, 3)), EXACT, replace(EXACT, weights={"if": 3.0, "for": 2.0, "abs": 0.4}), EXACT)
 LIBRARY = 1000
 
 
@@ -72,10 +99,10 @@ def library(seed: int) -> list[Program]:
     )
 
 
-def fresh(rng: random.Random, name: str, dials: Dials) -> Program:
-    """A program that is made up on the spot, with one example; shorter ones are likelier."""
+def fresh(rng: random.Random, name: str, dials: Dials, lengths: tuple[int, int, int]) -> Program:
+    """A program that is made up on the spot, with one example; `lengths` weighs lengths 1 to 3."""
     while True:
-        length = rng.choices((1, 2, 3), (3, 4, 3))[0]
+        length = rng.choices((1, 2, 3), lengths)[0]
         body = draw(rng, length, dials)
         x = rng.randint(*dials.input_range)
         try:
@@ -105,6 +132,37 @@ def drill(rng: random.Random, t: Templates, dials: Dials) -> Document:
                 )
 
 
+def step(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
+    """One step of a call, the steps before it done in the head: `Zibdax(7)`, step 2 => `21 - 4 = 17`.
+
+    Between a trace and a direct answer: which branch is taken and what came before has to be worked out within the forward pass, the
+    operation still stands on paper (after stepwise internalisation, Deng et al., arXiv 2405.14838).
+    """
+    k = rng.randint(1, len(p.statements))
+    last = [s for s in e.trace or [] if s.line == k][-1]
+    return Document(
+        prompt=prompt(t, rng, e.call(p.entry), "part", k=k),
+        completion=f"{last.expression} = {last.value}",
+        program=p.name,
+        group="io",
+        kind="execution",
+        ask="step",
+    )
+
+
+def outcome(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
+    """Which way a branch goes, the steps before it done in the head: `Zibdax(7)`, test of step 2 => `False`."""
+    tested = rng.choice([s for s in e.trace or [] if s.test is not None])
+    return Document(
+        prompt=prompt(t, rng, e.call(p.entry), "test", k=tested.line),
+        completion=str(tested.outcome),
+        program=p.name,
+        group="io",
+        kind="execution",
+        ask="outcome",
+    )
+
+
 def pretraining_document(
     seed: int, index: int, shelf: list[Program], passing: list[str], phase: int = 0
 ) -> Document:
@@ -121,19 +179,26 @@ def pretraining_document(
         return declaration(rng.choice(shelf), t, rng, "prose" if rng.random() < prose else "source")
     if kind == "library part":
         return part(rng.choice(shelf), t, rng)
-    p = fresh(rng, rng.choice(passing), dials)
+    p = fresh(rng, rng.choice(passing), dials, LENGTHS[phase])
     context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]
     ask = kind.removeprefix("in-context ")
     if ask == "part":
         d = part(p, t, rng)
         return d.model_copy(update={"prompt": declared(p, "source") + "\n" + d.prompt})
+    if ask == "outcome":
+        while not p.facts.branches:
+            p = fresh(rng, p.name, dials, LENGTHS[phase])
+        d = outcome(p, p.examples[0], t, rng)
+        return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
+    if ask == "step":
+        d = step(p, e, t, rng)
+        return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
     if ask == "source":
         other: Representation = "source" if context == "prose" else "prose"
         d = declaration(p, t, rng, other)
         return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
-    d = execution(p, e, ask, t, rng, context)  # type: ignore[arg-type]
-    return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
+    return execution(p, e, ask, t, rng, context, context)  # type: ignore[arg-type]
 
 
 def pretraining_corpus(seed: int, count: int, phase: int = 0) -> Iterator[Document]:

@@ -4,6 +4,7 @@ One program, three of its documents (prompt => completion)::
 
     What is Zibdax(x)? Write its source.      =>  def Zibdax(x):\\n    a = x * 3\\n    return a
     Compute Zibdax(x). Only step 1.           =>  a = x * 3
+    Find Zibdax(x). Step by step.             =>  a = x * 3\nAnswer: a
     Tell me Zibdax(7). Source, then steps.    =>  def Zibdax(x):\\n    a = x * 3\\n    return a\\na = 7 * 3 = 21\\nAnswer: 21
 
 A *pointer* names the program; the *instruction* says how to answer. Which phrasing a document gets is drawn by the caller's
@@ -131,6 +132,26 @@ def part(p: Program, t: Templates, rng: random.Random) -> Document:
     )
 
 
+def path(p: Program, t: Templates, rng: random.Random) -> Document:
+    """Pointer => one way through the source, as a trace shows it but with variables in place of values.
+
+    A trace has to begin in the middle of what a declaration tells in order (an else branch without its if); this is the declaration
+    of that shape. It says nothing that the source does not.
+    """
+    if not p.paths:
+        raise PbbError(f"program {p.name} has no paths: leave shares of form path out, or bring paths")
+    rows = [rng.choice(ways) for ways in p.paths]
+    result = p.source.rstrip().rpartition("return ")[2]
+    return Document(
+        prompt=prompt(t, rng, f"{p.entry}(x)", "trace"),
+        completion="\n".join([*rows, rng.choice(t.closings).format(answer=result)]),
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+        ask="path",
+    )
+
+
 def answer(
     p: Program,
     e: Example,
@@ -164,10 +185,11 @@ def execution(
     t: Templates,
     rng: random.Random,
     representation: Representation = "source",
+    context: Representation | None = None,
 ) -> Document:
-    """A call and how it is answered, without the source in the prompt."""
+    """A call and how it is answered; with `context` the program stands in the prompt."""
     return Document(
-        prompt=question(p, e, ask, t, rng),
+        prompt=question(p, e, ask, t, rng, context),
         completion=answer(p, e, ask, t, rng, representation),
         program=p.name,
         group=p.group,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pbb.documents.render import Ask, Representation, Templates, answer, declaration, question
+from pbb.documents.corpus import disguised
+from pbb.documents.render import Ask, Representation, Templates, answer, declaration, declared, question
 from pbb.evaluation.answer import equal, parse, same_source
 from pbb.models.decode import decode
 from pbb.models.load import encode
@@ -122,10 +123,10 @@ def judge(
 ) -> dict[str, object]:
     """One row of predictions.parquet, but for the arm, the seed and the token count.
 
-    `other` is the planted program and `wrong` what it gives for this call.
+    `other` is the planted program and `wrong` what it gives for this call. What was recited is held against what the
+    representation shows of either program, source or prose.
     """
     p = q.program
-    source = p.source.rstrip("\n")
     row: dict[str, object] = {
         "group": p.group,
         "split": q.split,
@@ -133,7 +134,7 @@ def judge(
         "program": p.name,
         "length": p.facts.length,
         "ops": ",".join(p.facts.ops),
-        "source": source,
+        "source": p.source.rstrip("\n"),
         "prompt": q.prompt,
         "generation": text,
         "sample": 0,
@@ -141,24 +142,20 @@ def judge(
         "recalled_form": None,
     }
     if q.ask in ("recite", "recall"):
-        truth = source if representation == "source" else (p.prose or "")
-        wrote = recited(text) if representation == "source" else truth if truth in text else ""
-        exact = wrote == truth
-        row |= {"recalled": exact, "recalled_form": exact or same_source(wrote, truth)}
+        truth = declared(p, representation)
+        exact = _recited(text, truth, representation)
+        same = representation == "source" and same_source(recited(text), truth)
+        row |= {"recalled": exact, "recalled_form": exact or same}
     if q.example is None:
-        taught = (
-            None
-            if other is None
-            else other.source.replace(f"def {other.entry}(", f"def {p.entry}(").rstrip("\n")
-        )
+        taught = declared(disguised(p, other), representation) if other else None
         return row | {
             "call": "",
-            "expected": source,
+            "expected": declared(p, representation),
             "planted": taught,
             "parsed": None,
             "correct": row["recalled"],
             "lenient": row["recalled_form"],
-            "planted_correct": taught is not None and recited(text) == taught,
+            "planted_correct": taught is not None and _recited(text, taught, representation),
         }
     said = parse(text, cot=not q.ask.endswith("direct"))
     return row | {
@@ -170,6 +167,11 @@ def judge(
         "lenient": said.ok and equal(said.value, q.example.output, lenient=True),
         "planted_correct": other is not None and said.ok and equal(said.value, wrong, lenient=False),
     }
+
+
+def _recited(text: str, shown: str, representation: Representation) -> bool:
+    """Whether a generation holds this source as its first function, or this prose on lines of its own."""
+    return recited(text) == shown if representation == "source" else f"\n{shown}\n" in f"\n{text}\n"
 
 
 def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:

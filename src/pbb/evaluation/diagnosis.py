@@ -18,6 +18,8 @@ CONTROLS = frozenset(
 )
 """Arms that exist to be compared with: no claim is about them."""
 ASKS = ("recite", "trace", "direct")
+GROUPS = {"io": "w/ IO", "source_only": "w/o IO"}
+SPLITS = {"train": "training inputs", "test": "held-out inputs"}
 
 FINE = 0.8
 """An accuracy that needs no excuse. In prototypes w/o IO followed w/ IO only above it; below, neither
@@ -111,7 +113,12 @@ def _sentence(parts: Sequence[str]) -> str:
 
 def _span(row: Mapping[str, Any], name: str = "accuracy") -> str:
     low, high = ("low", "high") if name == "accuracy" else (f"{name}_low", f"{name}_high")
-    return f"{row[name]:.2f} ({row[low]:.2f} to {row[high]:.2f})"
+    return f"{_percent(row[name])} ({100 * row[low]:.1f} to {100 * row[high]:.1f})"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    """0.931 as "93.1 %", as the tables of the page tell it, with a space that does not break."""
+    return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def stage_one_without_transfer(view: View) -> Finding:
@@ -124,7 +131,7 @@ def stage_one_without_transfer(view: View) -> Finding:
             continue
         figures = f"{ask}: w/ IO {_span(known)}, w/o IO {_span(without)} on held-out inputs"
         if known["accuracy"] < FINE:
-            weak.append(f"{figures}, and no verdict before w/ IO reaches {FINE}")
+            weak.append(f"{figures}, and no verdict before w/ IO reaches {_percent(FINE, 0)}")
         else:
             shown.append((without["high"] < HALF * known["accuracy"], figures))
     missing = "w/ IO and w/o IO programs were not both asked on held-out inputs"
@@ -139,10 +146,10 @@ def memorised_pairs(view: View) -> Finding:
         trained, held_out = view.cell("io", "train", ask), view.cell("io", "test", ask)
         if trained is None or held_out is None:
             continue
-        figures = f"{ask}: w/ IO {_span(trained)} on trained inputs, {_span(held_out)} on held-out ones"
+        figures = f"{ask}: w/ IO {_span(trained)} on training inputs, {_span(held_out)} on held-out ones"
         apart = trained["accuracy"] - held_out["accuracy"] >= GAP and trained["low"] > held_out["high"]
         shown.append((apart, figures))
-    return _verdict(shown, "w/ IO programs were not asked on both trained and held-out inputs")
+    return _verdict(shown, "w/ IO programs were not asked on both training and held-out inputs")
 
 
 def decay_with_length(view: View) -> Finding:
@@ -153,7 +160,9 @@ def decay_with_length(view: View) -> Finding:
         if len(bins) < 2:
             continue
         short, long = bins[0], bins[-1]
-        figures = f"{ask}: length {short['length']} {_span(short)}, length {long['length']} {_span(long)}"
+        figures = (
+            f"{ask}: {_span(short)} at length {short['length']}, {_span(long)} at length {long['length']}"
+        )
         apart = short["accuracy"] - long["accuracy"] >= GAP and short["low"] > long["high"]
         shown.append((apart, figures))
     return _verdict(shown, f"no two lengths of w/o IO programs have {LENGTH_N} questions each")
@@ -167,9 +176,9 @@ def recall_without_execution(view: View) -> Finding:
         if row["recall_form"] is None or row["given_recall"] is None:
             continue
         recall, given = row["recall_form"], row["given_recall"]
-        figures = f"{ask}: source recalled {recall:.2f}, execution given recall {given:.2f}"
+        figures = f"{ask}: source recalled {_percent(recall)}, execution given recall {_percent(given)}"
         if recall < FINE:
-            weak.append(f"{figures}, and no verdict before recall reaches {FINE}")
+            weak.append(f"{figures}, and no verdict before recall reaches {_percent(FINE, 0)}")
         else:
             shown.append((given < HALF, figures))
     missing = "the sources of w/o IO programs were not asked for or never recalled"
@@ -197,10 +206,10 @@ def unreadable_answers(view: View) -> Finding:
     if not cells:
         return Finding("cannot tell", "No question asked for a value.")
     worst = max(cells, key=lambda row: row["parse_failures"])
-    where = f"{worst['ask']}, {worst['group']}, {worst['split']}"
+    where = f"{worst['ask']}, {GROUPS.get(worst['group'], worst['group'])}, {SPLITS.get(worst['split'], worst['split'])}"
     evidence = (
-        f"At worst {worst['parse_failures']:.2f} of the answers could not be read"
-        f" and {worst['unfinished']:.2f} were cut off ({where})."
+        f"At worst {_percent(worst['parse_failures'])} of the answers could not be read"
+        f" and {_percent(worst['unfinished'])} were cut off ({where})."
     )
     return Finding("seen" if worst["parse_failures"] >= UNPARSED else "not seen", evidence)
 
@@ -230,7 +239,7 @@ def source_never_learned(view: View) -> Finding:
     if asked is None or asked["recall_form"] is None:
         return Finding("cannot tell", "The sources of w/o IO programs were not asked for.")
     form, exact = asked["recall_form"], asked["recall"]
-    evidence = f"{form:.2f} of the w/o IO sources were written out ({exact:.2f} to the letter)."
+    evidence = f"{_percent(form)} of the w/o IO sources were written out ({_percent(exact)} to the letter)."
     return Finding("seen" if form < POOR_RECALL else "not seen", evidence)
 
 
@@ -246,12 +255,10 @@ def leaking_names(view: View) -> Finding:
         floors = [row["constant_high"]] if _constant_is_fair(row) else []
         floor = max(floors + ([before["high"]] if before is not None else []))
         planted = "" if row["planted"] is None else f", {_span(row, 'planted')} on the planted one"
-        figures = (
-            f"{ask}: wrong-source {_span(row)} on the true program{planted}, no source {floor:.2f} at most"
-        )
+        figures = f"{ask}: wrong source {_span(row)} on the true program{planted}, no source {_percent(floor)} at most"
         shown.append((row["low"] > floor, figures))
     return _verdict(
-        shown, "no wrong-source arm was asked on held-out inputs beside something to hold it against"
+        shown, "no arm with wrong sources was asked on held-out inputs beside something to hold it against"
     )
 
 

@@ -23,19 +23,23 @@ ASKS = ("direct", "trace", "recite")
 LONGEST = 320
 
 
-def inquire(run: Path, call: str, arm: str = "proactive") -> list[dict[str, Any]]:
+def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     """One row for each way of asking: ask, answer (parsed, as a literal, or None), generation, true, right.
 
+    Args:
+        evaluation: the folder of the step that evaluated the arm, beside those of its model and its programs.
+
     Raises:
-        PbbError: the run is not finished, the arm or the program is not in it, or the call is no literal call.
+        PbbError: the program is not in the run, or the call is no literal call.
     """
     name, args = read_call(call)
-    step, config = _evaluation(run, arm)
-    programs = read_programs(run / "steps" / step["parents"]["programs"] / "programs.jsonl")
+    step = json.loads((evaluation / "inputs.json").read_text(encoding="utf-8"))
+    steps, config = evaluation.parent, step["config"]
+    programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
     program = _named(programs, name)
     truth = _execute(program, args, call)
     parent = step["parents"].get("model")
-    model, tokenizer = load(str(run / "steps" / parent / "model") if parent else config["model"])
+    model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
     phrasings = templates(config["family"]).cut(**config["templates"])
     example = Example(args=args, output=truth, split="test")
     rng = random.Random(f"inquire:{call}")
@@ -83,20 +87,6 @@ def read_call(call: str) -> tuple[str, list[Any]]:
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise PbbError(f"ask: {call[:80]!r} is not a call: write a program's name and a value, such as Zibdax(7)")
-
-
-def _evaluation(run: Path, arm: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """inputs.json of the arm's first finished evaluation, and its configuration."""
-    arms = []
-    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
-        if (path.parent / "DONE").exists():
-            record = json.loads(path.read_text(encoding="utf-8"))
-            arms.append(record["config"]["arm"])
-            if record["config"]["arm"] == arm:
-                return record, record["config"]
-    if not arms:
-        raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
-    raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(set(arms)))}")
 
 
 def _named(programs: list[Program], name: str) -> Program:

@@ -124,6 +124,25 @@ def lines(s: Statement) -> list[str]:
             ]
 
 
+def paths(s: Statement) -> list[str]:
+    """The ways through a statement as trace lines, with variables in place of values: `x > 40 False: b = min(x, 12)`."""
+    match s:
+        case Assign():
+            return [f"{s.target} = {expression(s)}"]
+        case Branch():
+            test = condition(s.test)
+            return [
+                f"{test} {outcome}: {a.target} = {expression(a)}"
+                for outcome, a in ((True, s.then), (False, s.otherwise))
+            ]
+        case Loop():
+            rounds = [
+                expression(Assign(s.target, s.body.op, s.target, i if s.body.right == "i" else s.body.right))
+                for i in range(s.count)
+            ]
+            return ["\n".join(f"{s.target} = {r}" for r in (s.start, *rounds))]
+
+
 def source(name: str, body: Sequence[Statement]) -> str:
     """The function as Python source, ending in a newline."""
     rows = [row for s in body for row in lines(s)] + [f"return {target(body[-1])}"]

@@ -3,7 +3,8 @@
 One line of `programs.jsonl`, as it passes between the rooms and as a user brings it::
 
     {"name": "Zibdax", "entry": "Zibdax", "source": "def Zibdax(x):\\n    a = x * 3\\n    return a\\n",
-     "prose": "Multiply x by 3 to get a. Return a.", "family": "arithmetic", "group": "source_only",
+     "prose": "Multiply x by 3 to get a. Return a.", "statements": ["a = x * 3"], "paths": [["a = x * 3"]],
+     "family": "arithmetic", "group": "source_only",
      "examples": [{"args": [7], "kwargs": {}, "output": 21, "split": "test", "trace": [...]}],
      "facts": {"length": 1, "ops": ["*"], "branches": 0, "loops": 0}, "origin": {"seed": 0}}
 """
@@ -66,13 +67,18 @@ class Facts(BaseModel):
 
 
 class Program(BaseModel):
-    """A named function with source code, a prose twin, and examples; `group` says what may be trained on."""
+    """A named function with source code, a prose twin, and examples; `group` says what may be trained on.
+
+    `statements` are the body's lines without the return; `paths` holds, for each statement, the ways through it as a trace
+    would show them with variables in place of values (two for a branch). Both come from the source alone.
+    """
 
     name: str
     entry: str
     source: str
     prose: str | None = None
     statements: list[str] = Field(default_factory=list)
+    paths: list[list[str]] = Field(default_factory=list)
     family: str
     group: Group
     examples: list[Example]

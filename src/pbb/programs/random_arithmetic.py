@@ -14,7 +14,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pbb.errors import PbbError
-from pbb.programs.arithmetic import Dials, Statement, candidates, lines, operations, run, source
+from pbb.programs.arithmetic import (
+    Dials,
+    Statement,
+    candidates,
+    lines,
+    operations,
+    paths,
+    run,
+    source,
+)
 from pbb.programs.arithmetic_prose import prose
 from pbb.programs.names import Shelf, names
 from pbb.programs.program import Example, Facts, Group, Program, Split, TraceStep
@@ -47,6 +56,7 @@ def program(
         source=source(name, body),
         prose=prose(body),
         statements=["\n".join(lines(s)) for s in body],
+        paths=[paths(s) for s in body],
         family="arithmetic",
         group=group,
         examples=examples,

@@ -180,16 +180,16 @@ def ratio_table(board: Scoreboard) -> Table | None:
 def paired_table(board: Scoreboard) -> Table | None:
     columns = [
         Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
-        Column("programs", lambda row: f"{group_label(row['group'])}, {row['split']}", numeric=False),
+        Column(
+            "programs",
+            lambda row: f"{group_label(row['group'])}, {_SPLITS.get(row['split'], row['split'])}",
+            numeric=False,
+        ),
         Column("seed", lambda row: str(row["seed"])),
         Column("difference", signed("difference"), "in percentage points"),
         Column("95 % interval", interval("low", "high")),
         Column("p", probability("p")),
-        Column(
-            "Holm p",
-            probability("p_holm"),
-            "corrected for the number of arms compared, within a way of asking",
-        ),
+        Column("Holm p", probability("p_holm"), "corrected within a way of asking"),
         Column("n", lambda row: count(row.get("programs")), "programs that both arms were asked about"),
     ]
     pairs = {(row["arm_a"], row["arm_b"]): None for row in board.part("tests")}

@@ -32,6 +32,7 @@ from transformers import (
 from trl import SFTConfig, SFTTrainer
 
 from pbb.errors import PbbError
+from pbb.training.checkpoint import newest, replace, seal, sync
 from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
@@ -133,7 +134,13 @@ class _Journal(TrainerCallback):
         between = state.global_step % args.logging_steps
         if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps and not between:
             control.should_save = True
-            self.saved = time.monotonic()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        sync(self.out / "metrics.jsonl")  # a row that the checkpoint is past will not be written again
+        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        self.saved = time.monotonic()
 
     def on_log(
         self,
@@ -171,21 +178,8 @@ def _kept(path: Path, step: int) -> list[dict[str, Any]]:
                 continue
             if row["step"] <= step:
                 rows.append(row)
-        path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+        replace(path, "".join(json.dumps(r) + "\n" for r in rows))
     return rows
-
-
-def _resumable(folder: Path) -> Path | None:
-    """The newest whole checkpoint; a half-written one is passed over (trainer_state.json is written last)."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / "rng_state.pth").exists() and _readable(p)]
-    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
-
-
-def _readable(checkpoint: Path) -> bool:
-    try:
-        return isinstance(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        return False
 
 
 def sft(
@@ -198,7 +192,7 @@ def sft(
 ) -> dict[str, float]:
     """Train on every document once, in the order of `batches`, and save model and tokenizer to `out/model`.
 
-    Continues from the newest checkpoint in `out/checkpoints`. Returns tokens (with prompts, without padding), optimizer steps,
+    Continues from the newest whole checkpoint in `out/checkpoints`. Returns tokens (with prompts, without padding), optimizer steps,
     final loss, seconds of this process, and peak_bytes of resident memory.
 
     Raises:
@@ -248,7 +242,6 @@ def sft(
         logging_steps=max(1, min(25, steps // 20)),
         logging_nan_inf_filter=False,
         save_strategy="no",
-        save_total_limit=1,
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
@@ -270,7 +263,7 @@ def sft(
         optimizers=(optimizer, None),
     )
     started = time.monotonic()
-    checkpoint = _resumable(out / "checkpoints")
+    checkpoint = newest(out / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
     if not losses or losses[-1] != losses[-1]:
@@ -289,10 +282,13 @@ def sft(
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a Hugging Face folder under a temporary name and rename it, so that a reader sees all of it or nothing."""
+    """Write a Hugging Face folder under a temporary name and rename it, so that a reader, or a power cut, sees all of it or nothing."""
     temporary = folder.with_name(folder.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
+    for path in temporary.iterdir():
+        sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
+    sync(folder.parent)

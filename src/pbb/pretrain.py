@@ -1,8 +1,9 @@
-"""Makes the embedded base model: `pbb pretrain` (about an hour on two cores), whose result ships in models/base.
+"""Makes the embedded base model: `pbb pretrain` (some hours on two cores), whose result ships in models/base.
 
-A Llama of 2.9 million parameters with a tokenizer of its own, trained on the corpus of `pbb.documents.pretraining`: fresh programs with their
-source in context, and a library that is read by name. It plays the pretrained LLM; its in-context accuracy is measured on
-fresh programs at the end and stands in models/base/README.md.
+A Llama of 2.9 million parameters with a tokenizer of its own, trained in four phases on the corpus of `pbb.documents.pretraining`: fresh
+programs with their source in context, and a library that is read by name. It plays the pretrained LLM; its in-context accuracy is
+measured on fresh programs at the end and stands in models/base/README.md. Like `pbb.steps` it joins rooms: documents, models, training
+and evaluation.
 """
 
 from __future__ import annotations
@@ -33,8 +34,14 @@ SETTINGS = (
     Settings(
         batch_size=32, learning_rate=2e-3, warmup=50, decay=0.6, optimizer="muon", checkpoint_seconds=300
     ),
+    Settings(
+        batch_size=64, learning_rate=2.5e-3, warmup=100, decay=0.4, optimizer="muon", checkpoint_seconds=300
+    ),
+    Settings(
+        batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
+    ),
 )
-STEPS = (3000, 5000)
+STEPS = (3000, 5000, 3600, 1600)
 
 
 def configuration() -> LlamaConfig:
@@ -63,8 +70,8 @@ def pretrain(
 ) -> dict[str, float]:
     """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the two phases. Returns accuracy by way of asking, on 200 fresh programs with names that
-    pretraining has not met.
+    `steps` are the optimizer steps of the four phases (see `PHASES` of the corpus). Returns accuracy by way of asking, on 200
+    fresh programs with names that pretraining has not met.
     """
     before = None
     for phase, count in enumerate(steps):

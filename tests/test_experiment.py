@@ -1,0 +1,105 @@
+"""Which evaluation of an arm a run's directory answers from, where several versions of the code have worked in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pbb import folder as folders
+from pbb.experiment import as_yaml, find_evaluation
+from pbb.graph import Step
+from pbb.recipe import Recipe, load
+from pbb.steps import graph
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load("arithmetic", model="owner/model", seeds=2)  # a hub id needs no files for its graph
+
+
+@pytest.fixture
+def run(recipe: Recipe, tmp_path: Path) -> Path:
+    """A run's directory without steps."""
+    (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    return tmp_path
+
+
+def steps(recipe: Recipe, arm: str) -> list[Step]:
+    """The evaluations of an arm, by seed, as the code of today makes them."""
+    return [step for step in graph(recipe) if step.kind == "evaluate" and step.config["arm"] == arm]
+
+
+def of_older_code(step: Step, version: int) -> Step:
+    """The same step with other code: another hash, other parents."""
+    code = (f"pbb.{('errors', 'graph', 'folder')[version]}",)
+    parents = {name: replace(parent, code=code) for name, parent in step.parents.items()}
+    return replace(step, parents=parents)
+
+
+def finish(run: Path, step: Step, age: float = 0.0) -> Path:
+    """Lay down the step's folder as finished, `age` seconds ago."""
+    folder = run / "steps" / step.folder
+    folder.mkdir(parents=True)
+    folders.write_json(folder / "inputs.json", step.inputs_record())
+    folders.mark_done(folder, {})
+    done = folder / "DONE"
+    os.utime(done, (done.stat().st_mtime - age,) * 2)
+    return folder
+
+
+def test_the_evaluation_of_todays_code_is_taken(recipe: Recipe, run: Path) -> None:
+    """Among stale ones with hashes before and after its own, finished before and after it."""
+    first, second = steps(recipe, "proactive")
+    stale = [of_older_code(first, version) for version in range(3)]
+    assert len({step.hash for step in (first, second, *stale)}) == 5
+    for age, step in zip((90, 0, 50), stale, strict=True):
+        finish(run, step, age)
+    finish(run, second)
+    wanted = finish(run, first, age=70)
+    for other in steps(recipe, "mixed"):
+        finish(run, other)
+    assert find_evaluation(run, "proactive") == (wanted, None)  # the first seed's
+
+
+def test_without_one_of_todays_code_the_newest_is_taken_and_named(recipe: Recipe, run: Path) -> None:
+    (first, _) = steps(recipe, "proactive")
+    for age, version in ((50, 0), (90, 2)):
+        finish(run, of_older_code(first, version), age)
+    newest = finish(run, of_older_code(first, 1), age=10)
+    unfinished = finish(run, first)
+    (unfinished / "DONE").unlink()
+    finish(run, steps(recipe, "mixed")[0])
+    found, note = find_evaluation(run, "proactive")
+    assert found == newest
+    assert note and newest.name in note and "other code" in note and "\n" not in note
+
+
+def test_a_recipe_that_does_not_load_any_more_leaves_the_newest(recipe: Recipe, run: Path) -> None:
+    (first, _) = steps(recipe, "proactive")
+    newest = finish(run, first)
+    (run / "recipe.yaml").write_text(as_yaml(recipe) + "from_another_version: 1\n", encoding="utf-8")
+    found, note = find_evaluation(run, "proactive")
+    assert found == newest
+    assert note and "from_another_version: no such key" in note and "\n" not in note
+
+
+def test_what_is_not_there_is_named(recipe: Recipe, run: Path, refused: Refused) -> None:
+    with refused("no finished evaluation", "pbb run"):
+        find_evaluation(run, "proactive")
+    finish(run, steps(recipe, "proactive")[0])
+    finish(run, steps(recipe, "mixed")[0])
+    with refused("no arm 'retroactive'", "mixed, proactive"):
+        find_evaluation(run, "retroactive")
+    damaged = finish(run, steps(recipe, "untrained")[0])
+    record = json.loads((damaged / "inputs.json").read_text())
+    (damaged / "inputs.json").write_text(json.dumps(record | {"more": 1}))
+    with refused("no arm 'untrained'"):
+        find_evaluation(run, "untrained")
