@@ -152,9 +152,9 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
     steps: Annotated[
-        tuple[int, int, int, int],
-        typer.Option(min=1, help="Optimizer steps of the four phases; as shipped by default."),
-    ] = (3000, 5000, 3600, 1600),
+        tuple[int, int, int, int, int],
+        typer.Option(min=1, help="Optimizer steps of the five phases; as shipped by default."),
+    ] = (3000, 5000, 3600, 1600, 2500),
 ) -> None:
     """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
     from pbb.pretrain import pretrain as train

@@ -1,6 +1,6 @@
-"""Makes the embedded base model: `pbb pretrain` (some hours on two cores), whose result ships in models/base.
+"""Makes the embedded base model: `pbb pretrain` (about two and a half hours on two cores), whose result ships in models/base.
 
-A Llama of 2.9 million parameters with a tokenizer of its own, trained in four phases on the corpus of `pbb.documents.pretraining`: fresh
+A Llama of 2.9 million parameters with a tokenizer of its own, trained in five phases on the corpus of `pbb.documents.pretraining`: fresh
 programs with their source in context, and a library that is read by name. It plays the pretrained LLM; its in-context accuracy is
 measured on fresh programs at the end and stands in models/base/README.md. Like `pbb.steps` it joins rooms: documents, models, training
 and evaluation.
@@ -40,8 +40,11 @@ SETTINGS = (
     Settings(
         batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
     ),
+    Settings(
+        batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
+    ),
 )
-STEPS = (3000, 5000, 3600, 1600)
+STEPS = (3000, 5000, 3600, 1600, 2500)
 
 
 def configuration() -> LlamaConfig:
@@ -70,7 +73,7 @@ def pretrain(
 ) -> dict[str, float]:
     """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the four phases (see `PHASES` of the corpus). Returns accuracy by way of asking, on 200
+    `steps` are the optimizer steps of the five phases (see `PHASES` of the corpus). Returns accuracy by way of asking, on 200
     fresh programs with names that pretraining has not met.
     """
     before = None

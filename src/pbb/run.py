@@ -34,6 +34,7 @@ from pbb.worker import Task, thread_environment, warm, work
 
 EVENT_EVERY = 5.0  # seconds between two "progress" events of one step
 DRAW_EVERY = 0.5  # seconds between two estimates of the time left
+BELIEF = 30.0  # seconds of steps that must have run before they outweigh what was expected
 GRACE = 10.0  # seconds that a stopped step has before it is killed
 
 
@@ -308,7 +309,8 @@ class _Engine:
         self.display.whole(len(self.done), len(self.steps), rest)
 
     def _scale(self) -> float:
-        return self.taken / self.expected if self.expected > 0 else 1.0
+        """How much slower than expected this machine is; steps of a second or two say little about it."""
+        return (self.taken + BELIEF) / (self.expected + BELIEF)
 
     def _event(self, word: str, step: Step, **more: Any) -> None:
         event = {

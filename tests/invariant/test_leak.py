@@ -43,16 +43,35 @@ def programs(made: dict[str, Path]) -> list[Program]:
 
 def allowed_prompts(p: Program) -> set[str]:
     """Every prompt that may name a w/o IO program."""
-    words = [*T.instructions["source"], *T.instructions["prose"]]
+    words = [*T.instructions["source"], *T.instructions["prose"], *T.instructions["trace"]]
     words += [w.format(k=k) for w in T.instructions["part"] for k in range(1, len(p.statements) + 1)]
     return {f"{pointer.format(call=f'{p.name}(x)')} {w}" for pointer in T.pointers for w in words}
 
 
 def allowed_completions(p: Program) -> set[str]:
-    """Every completion that may follow: the program, whole or one statement of it."""
-    return {o + text for o in T.openings for text in (p.source.rstrip("\n"), str(p.prose))} | set(
-        p.statements
-    )
+    """Every completion that may follow: the program, whole, one statement of it, or one way through it."""
+    whole = {o + text for o in T.openings for text in (p.source.rstrip("\n"), str(p.prose))}
+    result = p.source.split()[-1]
+    ends = [c.format(answer=result) for c in T.closings]
+    return whole | set(p.statements) | {f"{way}\n{end}" for way in ways(p) for end in ends}
+
+
+def ways(p: Program) -> list[str]:
+    """Every way through the source, read off the source's own rows: no variable has a value but the counter of a loop."""
+    found = [""]
+    rows = p.source.rstrip("\n").split("\n")[1:-1]
+    while rows:
+        row = rows.pop(0).strip()
+        if row.startswith("if "):
+            then, _, other = (rows.pop(0).strip() for _ in range(3))
+            found = [f"{w}{row[3:-1]} {o}: {a}\n" for w in found for o, a in ((True, then), (False, other))]
+        elif row.startswith("for "):
+            count, body = int(re.findall(r"\d+", row)[0]), rows.pop(0).strip()
+            rounds = "".join(re.sub(r"\bi\b", str(i), body) + "\n" for i in range(count))
+            found = [w + rounds for w in found]
+        else:
+            found = [f"{w}{row}\n" for w in found]
+    return [w.rstrip("\n") for w in found]
 
 
 class Detector:
@@ -157,13 +176,23 @@ def test_no_held_out_call_of_a_w_io_program_is_in_the_bytes(
 def test_a_trace_of_a_w_o_io_program_is_in_no_document(
     made: dict[str, Path], programs: list[Program]
 ) -> None:
-    """Also with its name taken off: lines such as `a = 7 * 3 = 21` beside a w/o IO program's own statements."""
+    """Also with its name taken off: a row such as `a = 7 * 3 = 21` beside a w/o IO program's own, or a result that is a number.
+
+    Of what looks like a trace every right-hand side, test and answer must still hold a variable where a trace has its value.
+    """
     own = {p.name: p for p in programs}
     for stage in STAGES:
         for line in raw(made, stage).splitlines():
             record = json.loads(line)
             if own[record["program"]].group == "source_only":
-                assert not re.search(r"= .* = |\b(?:True|False):|[Aa]nswer|[Rr]eturns", record["completion"])
+                text = record["completion"]
+                assert all(row.split(": ")[-1].count(" = ") <= 1 for row in text.split("\n")), text
+                for right in re.findall(r"^ *(?:.*: )?[a-h] = (.*)$", text, re.MULTILINE):
+                    assert re.match(r"(?:abs\(|min\(|max\()?[a-hx]\b", right), text
+                for test in re.findall(r"^(.*) (?:True|False):", text, re.MULTILINE):
+                    assert re.match(r"[a-hx]\b", test), text
+                answers = re.findall(r"(?:[Aa]nswer(?: is|:)|[Rr]eturns) (.*)$", text)
+                assert all(re.fullmatch(r"[a-h]", a) for a in answers), text
 
 
 Plant = Callable[[Program, Program, dict[str, Program]], dict[str, Any] | bytes]
@@ -196,6 +225,18 @@ def at_the_end(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str,
 
 def only_a_trace(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str, Any]:
     return document(p, f"What is {p.name}(x)? Write its source.", "a = 7 * 3 = 21")
+
+
+def a_path_with_its_value(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str, Any]:
+    return document(p, f"What is {p.name}(x)? Trace it.", f"{ways(p)[0]} = 21\nAnswer: a")
+
+
+def a_path_with_its_answer(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str, Any]:
+    return document(p, f"What is {p.name}(x)? Trace it.", f"{ways(p)[0]}\nAnswer: {p.examples[0].output}")
+
+
+def a_path_of_another(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str, Any]:
+    return document(p, f"What is {p.name}(x)? Trace it.", f"{ways(q)[0]}\nAnswer: {q.source.split()[-1]}")
 
 
 def in_the_prompt(p: Program, q: Program, swapped: dict[str, Program]) -> dict[str, Any]:
@@ -238,7 +279,8 @@ def anothers_source(p: Program, q: Program, swapped: dict[str, Program]) -> dict
 
 
 PLANTS: list[Plant] = [
-    executed, relabelled, at_the_end, only_a_trace, in_the_prompt, in_anothers_document, without_a_name,
+    executed, relabelled, at_the_end, only_a_trace, a_path_with_its_value, a_path_with_its_answer,
+    a_path_of_another, in_the_prompt, in_anothers_document, without_a_name,
     behind_an_escape, with_a_space, twice, two_programs, held_out, anothers_source,
 ]  # fmt: skip
 

@@ -82,13 +82,31 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.06,
         "library part": 0.06,
     },
+    # And more traces and arithmetic, until both ways are exact.
+    {
+        "in-context trace": 0.30,
+        "in-context direct": 0.36,
+        "in-context step": 0.06,
+        "in-context outcome": 0.02,
+        "in-context part": 0.04,
+        "in-context source": 0.02,
+        "drill": 0.12,
+        "library": 0.04,
+        "library part": 0.04,
+    },
 )
-PROSE = (0.25, 0.12, 0.06, 0.12)
+PROSE = (0.25, 0.12, 0.06, 0.12, 0.12)
 # How likely lengths 1, 2 and 3 are.
-LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1))
+LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1))
 # The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
 EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
-DIALS = (Dials(length=(1, 3)), EXACT, replace(EXACT, weights={"if": 3.0, "for": 2.0, "abs": 0.4}), EXACT)
+DIALS = (
+    Dials(length=(1, 3)),
+    EXACT,
+    replace(EXACT, weights={"if": 3.0, "for": 2.0, "abs": 0.4}),
+    EXACT,
+    EXACT,
+)
 LIBRARY = 1000
 
 
