@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PROGRAMS = ("pbb.programs",)
 DOCUMENTS = (*PROGRAMS, "pbb.documents")
 TRAIN = ("pbb.training", "pbb.models.load")
-EVALUATE = (*DOCUMENTS, "pbb.models.load", "pbb.models.decode", "pbb.evaluation.ask", "pbb.evaluation.answer")
+DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
+EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
 SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}

@@ -1,27 +1,42 @@
 """Batched decoding: token sequences in, token sequences out; knows nothing of text or programs.
 
-Prompts are grouped by length, padded on the left, and advanced together over one cache. Rows that have ended leave the batch as soon as
-enough of them have, so that a few long answers do not pay for many short ones. Greedy tokens equal `generate()`'s.
+Prompts are grouped by limit and length, padded on the left, and advanced together; rows that have ended leave the batch, so that a few
+long answers do not pay for many short ones. Llama- and Qwen-shaped models run on their bare weights (`pbb.models.direct`), every other
+model through its own `forward` (`pbb.models.plain`). Greedy tokens equal `generate()`'s.
+
+A sampled token is the inverse of the cumulative distribution at a uniform number, and row i draws its numbers from a counter-based stream
+keyed by (seed, i): what a row samples depends on the seed and on its place among the prompts, not on the batch that it was run in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
+import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from torch import Tensor
+from transformers import PreTrainedModel
 
-# Rows are dropped from the batch when this share of them has ended: compacting copies the cache, so not at every end.
-COMPACT = 0.2
+from pbb.models.direct import Direct, supports
+from pbb.models.plain import Plain
+
+# Ended rows leave when they are more than this share of the batch: for each of them one row of the cache is copied at most.
+COMPACT = 0.05
 
 
 @dataclass(frozen=True)
 class Generation:
-    """The tokens written after a prompt, without the end token; `finished` says whether the end token came."""
+    """The tokens written after a prompt, without the end token; `finished` says whether the end token came.
+
+    `logprobs`, if asked for: of every token, then of the end token if it came, under the distribution that they were drawn from, which is
+    that of logits / temperature (as TRL's GRPO reckons them), or of the logits where decoding is greedy.
+    """
 
     tokens: list[int]
     finished: bool
+    logprobs: list[float] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -35,91 +50,116 @@ def decode(
     batch_size: int = 256,
     temperature: float = 0.0,
     seed: int = 0,
+    logprobs: bool = False,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Generation]:
     """Continue every prompt by at most its limit of tokens: greedily, or sampled where `temperature` > 0.
 
     Args:
-        prompts: token sequences, none empty.
+        prompts: token sequences, none empty. Equal ones in a batch are read once: many samples of a prompt cost one reading.
         end, pad: the ids of the end and padding tokens.
-        limits: the most new tokens for each prompt.
+        limits: the most new tokens for each prompt, among them the end token.
+        batch_size: the most rows at a time.
+        logprobs: whether to return them.
         report: called with (rows done, rows in all).
     """
+    results = [Generation([], False) for _ in prompts]
+    order = sorted(
+        (i for i, limit in enumerate(limits) if limit > 0), key=lambda i: (limits[i], len(prompts[i]))
+    )
+    batches = [
+        sorted(order[first : first + batch_size], key=lambda i: (len(prompts[i]), tuple(prompts[i])))
+        for first in range(0, len(order), batch_size)
+    ]
+    training = model.training
     model.eval()
-    order = sorted(range(len(prompts)), key=lambda i: (limits[i], len(prompts[i])))
-    results: list[Generation | None] = [None] * len(prompts)
-    generator = torch.Generator(device=model.device).manual_seed(seed)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        for row, generation in zip(
-            rows,
-            _batch(
-                model, [prompts[i] for i in rows], [limits[i] for i in rows], end, pad, temperature, generator
-            ),
-            strict=True,
-        ):
-            results[row] = generation
-        report(min(start + batch_size, len(order)), len(order))
-    return [r for r in results if r is not None]
+    try:
+        runner: Direct | Plain = Plain(model, pad)
+        if batches and supports(model):
+            columns = max(len(prompts[b[-1]]) + max(limits[i] for i in b) for b in batches)
+            runner = Direct(model, len(batches[0]), columns)
+        done = len(prompts) - len(order)
+        for batch in batches:
+            draws = uniforms(seed, batch, max(limits[i] for i in batch)) if temperature > 0 else None
+            choose = Choice(temperature, draws, logprobs)
+            written = _batch(runner, [prompts[i] for i in batch], [limits[i] for i in batch], end, choose)
+            for i, generation in zip(batch, written, strict=True):
+                results[i] = generation
+            done += len(batch)
+            report(done, len(prompts))
+    finally:
+        model.train(training)
+    return results
+
+
+def uniforms(seed: int, rows: Sequence[int], steps: int) -> Tensor:
+    """The first `steps` numbers, in [0, 1), of the stream of every row: (rows, steps). A longer stream begins with the shorter."""
+    streams = [np.random.Generator(np.random.Philox(key=[seed, row])).random(steps) for row in rows]
+    return torch.from_numpy(np.stack(streams))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The next token of every row: the likeliest, or that at the row's uniform number of this step (`draws`: rows, steps)."""
+
+    temperature: float
+    draws: Tensor | None
+    logprobs: bool
+
+    def __call__(self, logits: Tensor, rows: Sequence[int], step: int) -> tuple[Tensor, list[float]]:
+        """Tokens, (rows,), and their log-probabilities if they are wanted; `rows` says which of `draws` the logits belong to."""
+        if self.draws is None:
+            # numpy's is ten times as fast as torch's on a CPU
+            tokens = torch.from_numpy(logits.numpy().argmax(-1)) if logits.is_cpu else logits.argmax(-1)
+        else:
+            logits = logits / self.temperature
+            below = logits.softmax(-1).double().cumsum(-1)
+            at = self.draws[torch.tensor(rows), step, None].to(logits.device) * below[:, -1:]
+            tokens = torch.searchsorted(below, at, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        if not self.logprobs:
+            return tokens, []
+        chosen = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+        return tokens, chosen.tolist()
 
 
 def _batch(
-    model: PreTrainedModel,
+    runner: Direct | Plain,
     prompts: Sequence[Sequence[int]],
     limits: Sequence[int],
     end: int,
-    pad: int,
-    temperature: float,
-    generator: torch.Generator,
+    choose: Choice,
 ) -> list[Generation]:
-    device = model.device
-    width = max(len(p) for p in prompts)
-    ids = torch.full((len(prompts), width), pad, dtype=torch.long, device=device)
-    mask = torch.zeros_like(ids)
-    for i, p in enumerate(prompts):
-        ids[i, width - len(p) :] = torch.tensor(list(p), device=device)
-        mask[i, width - len(p) :] = 1
+    """Prompts in order of length to their generations."""
     written: list[list[int]] = [[] for _ in prompts]
+    scored: list[list[float]] = [[] for _ in prompts]
     finished = [False] * len(prompts)
-    alive = list(range(len(prompts)))
-    cache = DynamicCache(config=model.config)
-    position = (mask.cumsum(1) - 1).clamp(min=0)
-    while alive:
-        logits = (
-            model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=position,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            .logits[:, -1]
-            .float()
-        )
-        chosen = logits.argmax(-1)
-        if temperature > 0:
-            chosen = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
-        gone = []
-        for row, (i, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
-            if finished[i] or len(written[i]) >= limits[i]:
-                gone.append(row)
-            elif token == end:
-                finished[i] = True
-                gone.append(row)
-            else:
+    rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    running = set(rows)
+    logits = runner.start(prompts)
+    for step in count():
+        tokens, logprobs = choose(logits, rows, step)
+        for row, (i, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            if i not in running:
+                continue
+            if logprobs:
+                scored[i].append(logprobs[row])
+            finished[i] = token == end
+            if not finished[i]:
                 written[i].append(token)
-                if len(written[i]) >= limits[i]:
-                    gone.append(row)
-        if len(gone) == len(alive):
+            if finished[i] or step + 1 == limits[i]:
+                running.remove(i)
+        if not running:
             break
-        position = position[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        ids = chosen[:, None]
-        if len(gone) > COMPACT * len(alive):
-            left = set(gone)
-            keep = torch.tensor([r for r in range(len(alive)) if r not in left], device=device)
-            alive = [i for r, i in enumerate(alive) if r not in left]
-            cache.batch_select_indices(keep)
-            ids, mask, position = ids[keep], mask[keep], position[keep]
-    return [Generation(w, f) for w, f in zip(written, finished, strict=True)]
+        if len(rows) - len(running) > COMPACT * len(rows):
+            keep = packed([i in running for i in rows])
+            runner.keep(keep)
+            rows, tokens = [rows[row] for row in keep], tokens[keep]
+        logits = runner.step(tokens)
+    return [Generation(*row) for row in zip(written, finished, scored, strict=True)]
+
+
+def packed(stays: Sequence[bool]) -> list[int]:
+    """The rows that stay, each in its place if that is among the first; the others, from the end, fill the gaps."""
+    left = sum(stays)
+    movers = iter(row for row in range(left, len(stays)) if stays[row])
+    return [row if stays[row] else next(movers) for row in range(left)]
