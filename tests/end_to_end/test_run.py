@@ -166,13 +166,15 @@ def test_a_killed_run_ends_with_the_same_scores(
 ) -> None:
     """SIGKILL at random moments of the work, to the run alone: what it started has to go with it."""
     rng = random.Random(0)
+    written = sorted(path.stat().st_mtime for path in finished[0].rglob("*"))
+    took = written[-1] - written[0]  # of the undisturbed run: the kills together take less
     events = lambda: next((tmp_path / "runs" / "six_arms").glob("*/events.jsonl"), None)  # noqa: E731
     killed = 0
     while killed < KILLS:
         seen = len(path.read_bytes()) if (path := events()) else 0
         process = start(*command, "--workers", "2", cwd=tmp_path)
         until(lambda: process.poll() is not None or ((path := events()) and len(path.read_bytes()) > seen))  # noqa: B023
-        time.sleep(rng.uniform(0, 4))
+        time.sleep(rng.uniform(0, took / (2 * KILLS)))
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "the run was over before it was killed: make it longer"

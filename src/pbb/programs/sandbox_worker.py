@@ -211,7 +211,7 @@ def confine(seconds: float, megabytes: int) -> None:
             os.setuid(NOBODY)
         except OSError:  # a container without the right to change users: the other limits still hold
             pass
-    cpu = math.ceil(seconds)
+    cpu = math.ceil(seconds) + 1  # later than the deadline, which says better what happened
     for limit, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),
         (resource.RLIMIT_AS, megabytes << 20, megabytes << 20),
