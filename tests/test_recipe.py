@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pbb.recipe import Data, Recipe, load, shipped
+from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
 SHARE = {"kind": "declaration", "group": "source_only", "per_program": 2}
@@ -72,6 +73,97 @@ def test_the_default_recipe_has_all_arms_of_the_protocol() -> None:
     assert together == recipe.mix("learn") + read
     for stage in recipe.stages:
         assert not [s for s in recipe.mix(stage) if s.kind == "execution" and s.group == "source_only"]
+
+
+ASKED = {"kind": "execution", "group": "io", "per_program": 1, "ask": "trace"}
+REINFORCED = SMALL | {
+    "stages": {
+        "run": {"mix": [ASKED], "method": "grpo", "grpo": {"group_size": 4}},
+        "shown": {"mix": [ASKED]},
+        "again": {"of": ["shown"], "method": "grpo"},
+        "read": {"mix": [SHARE]},
+    },
+    "arms": {"untrained": {}, "run": {"stages": ["read", "run"]}},
+    "models": {},
+}
+
+
+@pytest.fixture
+def reinforced(tmp_path: Path) -> Path:
+    return written(tmp_path, REINFORCED, "reinforced.yaml")
+
+
+def test_the_dials_of_grpo_are_spelled_out_and_sft_has_none(reinforced: Path) -> None:
+    recipe = load(str(reinforced), ["stages.run.grpo.kl=0.05"])
+    assert recipe.stages["again"].grpo == Grpo()  # a stage of GRPO has dials, given or not
+    dials = recipe.resolved()["stages"]["run"]["grpo"]
+    assert dials == Grpo(group_size=4, kl=0.05).model_dump() and set(dials) == set(Grpo.model_fields)
+    for name in ("shown", "read"):
+        assert not {"method", "grpo"} & set(recipe.resolved()["stages"][name])
+    assert Recipe.model_validate(recipe.resolved()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("stages.shown.grpo={}", ["stages.shown", "grpo", "method: grpo"]),
+        ("stages.run.method=sft", ["stages.run", "grpo", "method: grpo"]),
+        ("stages.run.method=ppo", ["stages.run.method"]),
+        ("stages.run.grpo.group_sise=4", ["stages.run.grpo.group_sise", "no such key"]),
+        ("stages.run.grpo.group_size=1", ["stages.run.grpo.group_size", "greater"]),
+        ("stages.run.grpo.prompts_per_step=0", ["stages.run.grpo.prompts_per_step"]),
+        ("stages.run.grpo.steps=0", ["stages.run.grpo.steps"]),
+        ("stages.run.grpo.iterations=0", ["stages.run.grpo.iterations"]),
+        ("stages.run.grpo={steps: 3, iterations: 2}", ["stages.run.grpo", "steps", "multiple"]),
+        ("stages.run.grpo.temperature=0", ["stages.run.grpo.temperature"]),
+        ("stages.run.grpo.temperature=.inf", ["stages.run.grpo.temperature"]),
+        ("stages.run.grpo.temperature=.nan", ["stages.run.grpo.temperature"]),
+        ("stages.run.grpo.kl=-0.1", ["stages.run.grpo.kl"]),
+        ("stages.run.grpo.kl=.nan", ["stages.run.grpo.kl"]),
+        ("stages.run.grpo.clip=1", ["stages.run.grpo.clip"]),
+        ("stages.run.grpo.loss_type=ppo", ["stages.run.grpo.loss_type", "dapo"]),
+        ("stages.run.grpo.max_tokens=0", ["stages.run.grpo.max_tokens"]),
+        ("stages.run.grpo.format_share=1.1", ["stages.run.grpo.format_share"]),
+        ("stages.run.grpo.format_share=-0.1", ["stages.run.grpo.format_share"]),
+        ("stages.run.grpo=dapo", ["stages.run.grpo"]),
+        ("stages.run.batch_size=32", ["stages.run", "batch_size", "prompts_per_step"]),
+        ("stages.read.method=grpo", ["stages.read", "executions only"]),
+        ("stages.again.of=[shown, read]", ["stages.again", "executions only"]),
+        ("stages.run.mix.0.group=source_only", ["stages.run.mix.0", "w/o IO"]),
+    ],
+)
+def test_a_mistake_about_grpo_is_named(
+    override: str, parts: list[str], reinforced: Path, refused: Refused
+) -> None:
+    with refused(str(reinforced), *parts):
+        load(str(reinforced), [override])
+
+
+def test_the_retroactive_recipe_leaves_out_one_thing_an_arm() -> None:
+    recipe = load("retroactive")
+    assert {arm: tuple(a.stages) for arm, a in recipe.arms.items()} == {
+        "untrained": (),
+        "read-only": ("read-all",),
+        "warm-only": ("read-all", "warm"),
+        "retroactive-sft": ("read-all", "warm", "run-sft"),
+        "retroactive-grpo": ("read-all", "warm", "run-grpo"),
+        "skip-exposure": ("read-io", "warm", "run-sft"),
+        "execution-only": ("run-sft",),
+        "grpo-without-source": ("warm", "run-grpo"),
+    }
+    assert recipe.stages["run-grpo"].grpo and not recipe.stages["run-sft"].grpo
+    for stage in ("read-all", "read-io"):
+        assert {s.kind for s in recipe.mix(stage)} == {"declaration"}
+        assert {s.form for s in recipe.mix(stage)} == {"whole", "part", "path"}
+    for stage in ("warm", "run-sft", "run-grpo"):
+        assert {(s.kind, s.group) for s in recipe.mix(stage)} == {("execution", "io")}
+    read = recipe.mix("read-io")
+    assert recipe.mix("read-all")[: len(read)] == read  # the same but for the programs that are asked for
+    unseen = [s.model_copy(update={"group": "io"}) for s in recipe.mix("read-all")[len(read) :]]
+    assert unseen == read
+    assert recipe.mix("run-grpo") == recipe.mix("run-sft")
+    assert set(load("retroactive", model="smollm2").stages) == set(recipe.stages)
+    assert load("retroactive", ["stages.run-sft.mix.0.per_program=7"]).mix("run-grpo")[0].per_program == 7
 
 
 def test_defaults_are_written_out(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 from collections import Counter
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pbb.graph import Step, ordered
+from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.recipe import Recipe, load
 from pbb.steps import command, graph
+from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
 HUB = "owner/model"  # needs no files for its graph
@@ -115,6 +117,72 @@ def test_a_change_of_stage_2_leaves_stage_1_alone(recipe: Recipe) -> None:
 def test_only_the_wrong_arm_is_judged_by_planted_programs(recipe: Recipe) -> None:
     planted = {s.config["arm"]: s.config["planted"] for s in graph(recipe) if s.kind == "evaluate"}
     assert [arm for arm, yes in planted.items() if yes] == ["wrong-source"]
+
+
+REINFORCED = [
+    "stages.read.method=grpo",
+    "stages.read.mix=[{kind: execution, group: io, per_program: 2, ask: trace}]",
+]
+
+
+def test_a_stage_of_sft_is_named_as_it_was_before_there_was_grpo(recipe: Recipe) -> None:
+    trained = [s for s in graph(recipe) if s.kind == "train"]
+    for s in trained:
+        assert set(s.config["settings"]) == {
+            "batch_size", "learning_rate", "warmup", "decay", "weight_decay", "optimizer", "seed",
+        }  # fmt: skip
+        assert "pbb.training.grpo" not in modules_needed([s])
+
+
+def test_a_stage_of_grpo_is_named_by_its_dials(recipe: Recipe) -> None:
+    label = "train read, seed 0"
+    step = by_label(graph(changed(recipe, *REINFORCED)))[label]
+    assert set(step.config["settings"]) == {
+        "grpo", "learning_rate", "warmup", "decay", "weight_decay", "optimizer", "seed",
+    }  # fmt: skip
+    assert step.config["settings"]["grpo"] == Grpo().model_dump()
+    kl = by_label(graph(changed(recipe, *REINFORCED, "stages.read.grpo.kl=0.01")))[label]
+    assert kl.hash != step.hash
+    assert {"pbb.training.grpo", "pbb.models.decode", "pbb.reward", "pbb.evaluation.answer"} <= set(
+        modules_needed([step])
+    )
+
+
+def test_a_training_is_named_by_all_the_code_of_training_that_it_runs(recipe: Recipe) -> None:
+    """Also by what its modules import in turn."""
+    for step in graph(changed(recipe, *REINFORCED)):
+        if step.kind == "train":
+            known = modules_needed([step])
+            inner = [name for name in known if name.startswith("pbb.training.")]
+            found = {
+                node.module
+                for name in inner
+                for node in ast.walk(ast.parse(source_files(name)[1][0].read_text()))
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pbb.training.")
+            }
+            assert found <= set(known), step.label
+
+
+def test_arms_of_the_retroactive_recipe_share_what_they_have_in_common() -> None:
+    steps = graph(load("retroactive", model=HUB))
+    named = by_label(steps)
+    trained = sorted(s.label for s in steps if s.kind == "train")
+    chains = (
+        "read-all", "read-all + warm", "read-all + warm + run-grpo", "read-all + warm + run-sft", "read-io",
+        "read-io + warm", "read-io + warm + run-sft", "run-sft", "warm", "warm + run-grpo",
+    )  # fmt: skip
+    assert trained == sorted(f"train {chain}, seed 0" for chain in chains)
+    warm = named["train read-all + warm, seed 0"]
+    for way in ("sft", "grpo"):
+        assert named[f"train read-all + warm + run-{way}, seed 0"].parents["model"] is warm
+    asked = named["train warm + run-grpo, seed 0"].parents["documents"]
+    assert asked.parents["run-sft"] is named["train run-sft, seed 0"].parents["documents"]  # the same calls
+
+
+def test_a_ratio_is_held_against_the_arm_that_never_read_them(recipe: Recipe) -> None:
+    scores = {name: graph(load(name, model=HUB))[-2].config for name in ("arithmetic", "retroactive")}
+    assert "control" not in scores["arithmetic"]
+    assert scores["retroactive"]["control"] == "skip-exposure"
 
 
 def test_the_weights_of_a_folder_are_part_of_the_hash(model_folder: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pbb.documents.render import Representation
 from pbb.errors import PbbError
 from pbb.programs.arithmetic import OPERATIONS
 from pbb.programs.program import Group, Split
+from pbb.training.rollouts import Grpo
 
 Way = Literal["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -72,17 +73,36 @@ class Phrasings(Strict):
     response: int = Field(20, ge=1)
 
 
+BATCH = 16
+
+
 class Stage(Strict):
-    """One stage of training: its documents (`mix`, or those of other stages together: `of`) and how they are trained on."""
+    """One stage of training: its documents (`mix`, or those of other stages together: `of`) and how they are trained on.
+
+    With `method: grpo` the documents' prompts are what rollouts are drawn for, their completions serve to verify the answers
+    only, and `grpo` holds the dials, spelled out in the resolved recipe. A stage of SFT resolves as if there were no such keys.
+    """
 
     mix: list[Share] = Field(default_factory=list)
     of: list[str] = Field(default_factory=list)
-    batch_size: int = Field(16, gt=0)
+    method: Literal["sft", "grpo"] = Field("sft", exclude_if=lambda method: method == "sft")
+    grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
+    batch_size: int = Field(BATCH, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     warmup: int = Field(50, ge=0)
     decay: float = Field(0.3, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
+
+    @model_validator(mode="after")
+    def _reinforced(self) -> Stage:
+        if self.method == "sft" and self.grpo is not None:
+            raise ValueError("grpo: these dials are for a stage with method: grpo")
+        if self.method == "grpo":
+            if self.batch_size != BATCH:
+                raise ValueError("batch_size: a step of GRPO is grpo.prompts_per_step x grpo.group_size")
+            self.grpo = self.grpo or Grpo()
+        return self
 
 
 class Arm(Strict):
@@ -130,6 +150,8 @@ class Recipe(Strict):
             for other in stage.of:
                 if other not in self.stages or self.stages[other].of:
                     raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
+            if stage.method == "grpo" and any(share.kind != "execution" for share in self.mix(name)):
+                raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
         for name, arm in self.arms.items():
             for stage_name in arm.stages:
                 if stage_name not in self.stages:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("pbb.programs",)
 DOCUMENTS = (*PROGRAMS, "pbb.documents")
-TRAIN = ("pbb.training", "pbb.models.load")
+SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon")), "pbb.models.load")
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
+GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
+UNREAD = "skip-exposure"
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
 SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}
+SECONDS_A_ROLLOUT = {"base": 0.02, "smollm2": 1.5}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -78,6 +82,7 @@ def graph(recipe: Recipe) -> list[Step]:
         config={
             "recipe": recipe.name,
             "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
+            **_control(recipe),
         },
         parents={
             **{f"evaluate {k}": s for k, s in evaluations.items()},
@@ -110,6 +115,11 @@ def command(recipe: Recipe) -> str:
     return f"pbb run {recipe.name}{model}{seeds}"
 
 
+def _control(recipe: Recipe) -> dict[str, str]:
+    """The arm that never read the w/o IO programs, below which a PBB ratio is 0, where it is not `stage-1-only`."""
+    return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
+
+
 def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
     mix = [share.model_dump(mode="json") for share in recipe.stages[stage].mix]
     return Step(
@@ -138,17 +148,22 @@ def _training(
     identity: dict[str, str],
 ) -> Step:
     stage = recipe.stages[chain[-1]]
-    settings = stage.model_dump(mode="json", exclude={"mix", "of"}) | {"seed": seed}
+    unused = {"mix", "of", "method"} | ({"batch_size"} if stage.grpo else set())
+    settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
     counts = {"io": recipe.data.io, "source_only": recipe.data.source_only}
     size = sum(share.per_program * counts[share.group] for share in recipe.mix(chain[-1]))
+    seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
+    if stage.grpo:
+        rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
+        seconds = rollouts * SECONDS_A_ROLLOUT.get(recipe.model, 1.5)
     return Step(
         kind="train",
         label=f"train {' + '.join(chain)}, seed {seed}",
         config={"settings": settings, **({} if model else identity)},
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
-        code=TRAIN,
-        expected_seconds=10 + size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35),
+        code=GRPO if stage.grpo else SFT,
+        expected_seconds=10 + seconds,
     )
 
 
@@ -255,16 +270,36 @@ def _write_documents(documents: list[Any], out: Path) -> None:
 
 
 def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
-    """One stage of SFT from the parent's model (or the recipe's); writes model/, metrics.jsonl and training.json."""
+    """One stage from the parent's model (or the recipe's), by GRPO where the settings hold its dials, else by SFT.
+
+    Writes model/, metrics.jsonl and training.json; GRPO rollouts.jsonl and strangest.jsonl besides.
+    """
     from pbb.documents.corpus import read_documents
-    from pbb.models.load import encode_pairs, load
-    from pbb.training.sft import Settings, sft
+    from pbb.models.load import encode, encode_pairs, load
+    from pbb.training.loop import Settings
 
     documents = read_documents(inputs["documents"] / "documents.jsonl")
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
-    pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
-    measured = sft(model, tokenizer, pairs, Settings.model_validate(config["settings"]), out, progress)
     counts = json.loads((inputs["documents"] / "counts.json").read_text(encoding="utf-8"))
+    settings = Settings.model_validate({k: v for k, v in config["settings"].items() if k != "grpo"})
+    prompts = [d.prompt for d in documents]
+    if "grpo" not in config["settings"]:
+        from pbb.training.sft import sft
+
+        pairs = encode_pairs(tokenizer, prompts, [d.completion for d in documents])
+        measured = sft(model, tokenizer, pairs, settings, out, progress)
+    else:
+        from pbb.models.decode import decode
+        from pbb.reward import rewards
+        from pbb.training.grpo import grpo
+        from pbb.training.rollouts import Grpo
+
+        dials = Grpo.model_validate(config["settings"]["grpo"])
+        reward = rewards(documents, dials.format_share)
+        asked = encode(tokenizer, prompts)
+        measured = grpo(model, tokenizer, asked, decode, reward, settings, dials, out, progress)
+        share = measured["prompts"] / len(documents)
+        counts = {k.replace("execution", "prompt"): round(n * share, 2) for k, n in counts.items()}
     (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
 
 
@@ -320,7 +355,8 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
-    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"])
+    control = {"control": config["control"]} if "control" in config else {}
+    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **control)
     scores["diagnosis"] = diagnose(scores)
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {

@@ -1,0 +1,228 @@
+"""What every way of training has in common: its settings, Trainer's arguments, the journal, and going on where a kill struck.
+
+Contract: `train` ends with the same model, and the same rows in the journal's files, whether it was killed on the way or not, as long
+as the trainer's data and its random choices depend on the step alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from pbb.errors import PbbError
+from pbb.training.checkpoint import newest, replace, seal, sync
+from pbb.training.muon import MuonWithAdamW
+
+Report = Callable[[float, float, str], None]
+Columns = Callable[[dict[str, Any], int], dict[str, Any]]
+"""(what Trainer logged, step) -> what a row of metrics.jsonl says besides."""
+
+
+class Settings(BaseModel):
+    """How a stage is trained. `learning_rate` is reached after `warmup` steps and then decays to `final` times itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    batch_size: int = Field(16, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup: int = Field(50, ge=0)
+    decay: float = Field(
+        0.3, ge=0, le=1, description="share of the steps over which the rate falls at the end"
+    )
+    weight_decay: float = Field(0.01, ge=0)
+    beta2: float = Field(0.98, gt=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    seed: int = 0
+    checkpoint_seconds: float = Field(30.0, gt=0)
+
+
+def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
+    """Arguments that SFTConfig and GRPOConfig share, for `steps` optimizer steps."""
+    warmup = min(settings.warmup, steps // 2)
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "warmup_stable_decay",
+        "warmup_steps": warmup,
+        "lr_scheduler_kwargs": {
+            "num_decay_steps": min(steps - warmup, round(settings.decay * steps)),
+            "decay_type": "linear",
+            "min_lr_ratio": 0.02,
+        },
+        "weight_decay": settings.weight_decay,
+        "adam_beta2": settings.beta2,
+        "max_grad_norm": settings.clip,
+        "optim": "adamw_torch_fused",
+        "seed": settings.seed,
+        "bf16": False,
+        "fp16": False,
+        "gradient_checkpointing": False,
+        "pad_to_multiple_of": 8,
+        "remove_unused_columns": False,
+        "logging_strategy": "steps",
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": False,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+
+
+def optimizer(model: PreTrainedModel, settings: Settings) -> torch.optim.Optimizer | None:
+    """The optimizer where it is not Trainer's own AdamW."""
+    if settings.optimizer == "adamw":
+        return None
+    return MuonWithAdamW(
+        model, lr=settings.learning_rate, betas=(0.9, settings.beta2), weight_decay=settings.weight_decay
+    )
+
+
+class Journal(TrainerCallback):
+    """Writes metrics.jsonl, reports progress, and asks for a checkpoint when enough seconds have passed.
+
+    columns: what a row says besides. span: checkpoints stand at its multiples only, so that nothing that belongs together (the
+    mean of a row, the rollouts that several steps share) spans one. files: those with a "step" in every line, which are cut back
+    to the checkpoint that training goes on from.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        report: Report,
+        every: float,
+        columns: Columns,
+        span: int,
+        files: Sequence[str] = ("metrics.jsonl",),
+    ) -> None:
+        self.out, self.report, self.every, self.columns, self.span = out, report, every, columns, span
+        self.files = [out / name for name in files]
+        self.saved = self.started = time.monotonic()
+        self.before = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.saved = self.started = time.monotonic()
+        rows, *_rest = [kept(path, state.global_step) for path in self.files]
+        self.before = float(rows[-1]["seconds"]) if rows else 0.0
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        between = state.global_step % self.span
+        if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps and not between:
+            control.should_save = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        for path in self.files:
+            sync(path)  # a row that the checkpoint is past will not be written again
+        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        self.saved = time.monotonic()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Any = None,
+        **_: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        step = state.global_step
+        row = {
+            "step": step,
+            "steps": state.max_steps,
+            "loss": logs["loss"],
+            "grad_norm": logs.get("grad_norm"),
+            "learning_rate": logs.get("learning_rate"),
+            **self.columns(logs, step),
+            "seconds": round(self.before + time.monotonic() - self.started, 3),
+        }
+        append(self.out / "metrics.jsonl", [row])
+        note = f"reward {row['reward']:.2f}" if "reward" in row else f"loss {logs['loss']:.3f}"
+        self.report(step, state.max_steps, note)
+
+
+def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to a file of JSON lines."""
+    with path.open("a", encoding="utf-8") as f:
+        f.write("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def kept(path: Path, step: int) -> list[dict[str, Any]]:
+    """Cut a file of JSON lines back to the steps up to `step`: what came after the checkpoint is about to be trained again."""
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if row["step"] <= step:
+                rows.append(row)
+        replace(path, "".join(json.dumps(r) + "\n" for r in rows))
+    return rows
+
+
+def train(
+    trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path
+) -> dict[str, float]:
+    """Train to the end, from the newest whole checkpoint in `out/checkpoints`, and save model and tokenizer to `out/model`.
+
+    Returns optimizer steps, final loss, seconds of this process, and peak_bytes of resident memory.
+
+    Raises:
+        PbbError: the loss is no longer a number.
+    """
+    started = time.monotonic()
+    checkpoint = newest(out / "checkpoints")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
+    if not losses or losses[-1] != losses[-1]:
+        raise PbbError(
+            f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate"
+        )
+    save(model, tokenizer, out / "model")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return {
+        "optimizer_steps": trainer.state.global_step,
+        "loss": losses[-1],
+        "seconds": time.monotonic() - started,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a Hugging Face folder under a temporary name and rename it, so that a reader, or a power cut, sees all of it or nothing."""
+    temporary = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    for path in temporary.iterdir():
+        sync(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+    sync(folder.parent)
