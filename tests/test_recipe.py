@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pbb.recipe import Data, Recipe, load, shipped
+from pbb.programs.random_arithmetic import Arithmetic
+from pbb.recipe import Recipe, load, shipped
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -169,7 +170,11 @@ def test_the_retroactive_recipe_leaves_out_one_thing_an_arm() -> None:
 def test_defaults_are_written_out(path: Path) -> None:
     recipe = load(str(path))
     assert (recipe.name, recipe.model, recipe.seeds, recipe.about) == ("small", "base", [0], "")
-    assert (recipe.data.io, recipe.data.bound, recipe.stages["more"].batch_size) == (5, Data().bound, 16)
+    assert (recipe.data.io, recipe.data.bound, recipe.stages["more"].batch_size) == (
+        5,
+        Arithmetic().bound,
+        16,
+    )
     assert Recipe.model_validate(recipe.resolved()) == recipe
     assert recipe.resolved()["stages"]["read"]["mix"][0]["represent"] == "source"
 

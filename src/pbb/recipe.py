@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pbb.documents.corpus import Share
 from pbb.documents.render import Representation
 from pbb.errors import PbbError
-from pbb.programs.arithmetic import OPERATIONS
+from pbb.programs.families import AnyData
 from pbb.programs.program import Group, Split
+from pbb.programs.random_arithmetic import Arithmetic
 from pbb.training.rollouts import Grpo
 
 Way = Literal["direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"]
@@ -30,40 +31,6 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Data(Strict):
-    """The program set. Ranges are inclusive; inputs are per program."""
-
-    family: Literal["arithmetic"] = "arithmetic"
-    io: int = Field(400, ge=0)
-    source_only: int = Field(100, ge=1)
-    length: tuple[int, int] = (1, 3)
-    input_range: tuple[int, int] = (0, 29)
-    bound: int = Field(99, ge=1)
-    constants: tuple[int, int] = (1, 9)
-    operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
-    constant_share: float = Field(0.25, gt=0, le=1)
-    train_inputs: int = Field(20, ge=1)
-    test_inputs: int = Field(10, ge=1)
-
-    @model_validator(mode="after")
-    def _ranges(self) -> Data:
-        if not 1 <= self.length[0] <= self.length[1] <= 8:
-            raise ValueError("length: give two numbers from 1 to 8, the smaller first")
-        if self.input_range[0] >= self.input_range[1]:
-            raise ValueError("input_range: give two numbers, the smaller first")
-        if self.bound < max(abs(x) for x in self.input_range):
-            raise ValueError("bound: must be at least as large as every input")
-        if not 1 <= self.constants[0] <= self.constants[1]:
-            raise ValueError("constants: give two numbers from 1, the smaller first")
-        if unknown := [o for o in self.operations if o not in OPERATIONS]:
-            raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
-        if not set(self.operations) - {"if", "for", "abs"}:
-            raise ValueError("operations: at least one of + - * // % min max is needed")
-        if "for" in self.operations and not {"+", "-", "*"} & set(self.operations):
-            raise ValueError("operations: for needs one of + - * for its body")
-        return self
 
 
 class Phrasings(Strict):
@@ -135,7 +102,7 @@ class Recipe(Strict):
     about: str = ""
     model: str = "base"
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
-    data: Data = Field(default_factory=Data)
+    data: AnyData = Field(default_factory=Arithmetic)
     templates: Phrasings = Field(default_factory=Phrasings)
     represent: Representation = "source"
     stages: dict[str, Stage]
@@ -233,7 +200,11 @@ def load(
         return Recipe.model_validate(data)
     except ValidationError as e:
         first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        loc = first["loc"]
+        # what follows "data" is the family, which is no key of the file
+        if first["type"] == "family":
+            loc = (*loc, "", "family")
+        where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
         message = first["msg"].removeprefix("Value error, ")
         hint = "no such key" if first["type"] == "extra_forbidden" else message
         raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e

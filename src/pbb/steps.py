@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from pbb.progress import Progress
     from pbb.recipe import Recipe
 
-PROGRAMS = ("pbb.programs",)
-DOCUMENTS = (*PROGRAMS, "pbb.documents")
+PROGRAMS = tuple(
+    f"pbb.programs.{name}" for name in ("program", "family", "names", "sandbox", "sandbox_worker")
+)
+DOCUMENTS = (
+    "pbb.programs.program",
+    "pbb.documents.render",
+    "pbb.documents.corpus",
+    "pbb.documents.templates",
+)
 SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon")), "pbb.models.load")
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
@@ -40,14 +47,20 @@ def graph(recipe: Recipe) -> list[Step]:
     evaluations: dict[str, Step] = {}
     trainings: dict[str, Step] = {}
     identity = _identity(recipe.model)
+    digest = recipe.data.digest()
     for seed in recipe.seeds:
         programs = Step(
             kind="programs",
             label=f"programs, seed {seed}",
-            config={"data": recipe.data.model_dump(mode="json"), "asked": recipe.asked(), "seed": seed},
+            config={
+                "data": recipe.data.model_dump(mode="json"),
+                "asked": recipe.asked(),
+                "seed": seed,
+                **({"digest": digest} if digest else {}),
+            },
             parents={},
             function="pbb.steps:make_programs",
-            code=PROGRAMS,
+            code=(*PROGRAMS, *recipe.data.code),
             expected_seconds=3,
         )
         documents = {
@@ -129,7 +142,7 @@ def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
             "stage": stage,
             "mix": mix,
             "templates": recipe.templates.model_dump(),
-            "family": recipe.data.family,
+            "phrasings": recipe.data.templates,
             "seed": seed,
         },
         parents={"programs": programs},
@@ -179,7 +192,7 @@ def _evaluation(
             "seed": seed,
             "evaluation": e.model_dump(mode="json"),
             "templates": recipe.templates.model_dump(),
-            "family": recipe.data.family,
+            "phrasings": recipe.data.templates,
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
             "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
@@ -208,30 +221,11 @@ def _identity(model: str) -> dict[str, str]:
 
 def make_programs(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     """Draw the program set and hold every example against real execution of its source; writes programs.jsonl."""
-    from pbb.programs.arithmetic import Dials
+    from pbb.programs.families import FAMILIES
     from pbb.programs.program import write_programs
-    from pbb.programs.random_arithmetic import random_arithmetic, verify
-    from pbb.recipe import Data
 
-    data = Data.model_validate(config["data"])
-    programs = random_arithmetic(
-        seed=config["seed"],
-        io=data.io,
-        source_only=data.source_only,
-        dials=Dials(
-            length=data.length,
-            input_range=data.input_range,
-            bound=data.bound,
-            constants=data.constants,
-            operations=tuple(data.operations),
-            constant_share=data.constant_share,
-        ),
-        train_inputs=data.train_inputs,
-        test_inputs=data.test_inputs,
-        asked=config["asked"],
-    )
-    verify(programs, lambda done: progress(done, len(programs), "executed"))
-    write_programs(programs, out / "programs.jsonl")
+    data = FAMILIES[config["data"]["family"]].model_validate(config["data"])
+    write_programs(data.programs(config["seed"], config["asked"], progress), out / "programs.jsonl")
 
 
 def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
@@ -241,7 +235,7 @@ def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, p
     from pbb.programs.program import read_programs
 
     mix = [Share.model_validate(s) for s in config["mix"]]
-    phrasings = templates(config["family"]).cut(**config["templates"])
+    phrasings = templates(config["phrasings"]).cut(**config["templates"])
     programs = read_programs(inputs["programs"] / "programs.jsonl")
     _write_documents(
         stage_documents(programs, mix, phrasings, stage=config["stage"], seed=config["seed"]), out
@@ -318,7 +312,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     shown = [p for p in programs if p.group == "io"]
     e = config["evaluation"]
     sample = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
-    phrasings = templates(config["family"]).cut(**config["templates"])
+    phrasings = templates(config["phrasings"]).cut(**config["templates"])
     asked = [
         q
         for group, chosen in (("source_only", unseen), ("io", sample))

@@ -72,7 +72,7 @@ def finished(
     steps = tmp_path / "steps"
     (steps / "programs-0").mkdir(parents=True)
     write_programs(programs, steps / "programs-0" / "programs.jsonl")
-    config = {"family": "arithmetic", "templates": {"prompt": 20, "response": 20}}
+    config = {"phrasings": "arithmetic", "templates": {"prompt": 20, "response": 20}}
     for arm, more, parents in (
         ("proactive", {}, {"model": "train-1"}),
         ("untrained", {"model": "base"}, {}),

@@ -33,7 +33,7 @@ from pbb.documents.render import (
 )
 from pbb.programs.arithmetic import Assign, Dials, draw, expression, run
 from pbb.programs.names import names
-from pbb.programs.program import Example, Program
+from pbb.programs.program import Example, Program, TraceStep
 from pbb.programs.random_arithmetic import program, random_arithmetic
 
 PHASES: tuple[dict[str, float], ...] = (
@@ -150,6 +150,10 @@ def drill(rng: random.Random, t: Templates, dials: Dials) -> Document:
                 )
 
 
+def _steps(e: Example) -> list[TraceStep]:
+    return [s for s in e.trace or [] if isinstance(s, TraceStep)]
+
+
 def step(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
     """One step of a call, the steps before it done in the head: `Zibdax(7)`, step 2 => `21 - 4 = 17`.
 
@@ -157,7 +161,7 @@ def step(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
     operation still stands on paper (after stepwise internalisation, Deng et al., arXiv 2405.14838).
     """
     k = rng.randint(1, len(p.statements))
-    last = [s for s in e.trace or [] if s.line == k][-1]
+    last = [s for s in _steps(e) if s.line == k][-1]
     return Document(
         prompt=prompt(t, rng, e.call(p.entry), "part", k=k),
         completion=f"{last.expression} = {last.value}",
@@ -170,7 +174,7 @@ def step(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
 
 def outcome(p: Program, e: Example, t: Templates, rng: random.Random) -> Document:
     """Which way a branch goes, the steps before it done in the head: `Zibdax(7)`, test of step 2 => `False`."""
-    tested = rng.choice([s for s in e.trace or [] if s.test is not None])
+    tested = rng.choice([s for s in _steps(e) if s.test is not None])
     return Document(
         prompt=prompt(t, rng, e.call(p.entry), "test", k=tested.line),
         completion=str(tested.outcome),

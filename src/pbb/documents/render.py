@@ -31,7 +31,7 @@ ASKS: tuple[Ask, ...] = ("direct", "trace", "recite")
 
 
 class Templates(BaseModel):
-    """The phrasings of one family (see templates/*.yaml); every list may be cut to its first n by `cut`."""
+    """The phrasings of one family (see templates/*.yaml, which may extend one another key by key); `cut` takes the first n of each list."""
 
     model_config = ConfigDict(extra="forbid")
     pointers: list[str]
@@ -67,7 +67,9 @@ def templates(family: str) -> Templates:
         raise PbbError(
             f"no templates for program family {family!r}: expected {path.name} among the templates"
         )
-    return Templates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    words = yaml.safe_load(path.read_text(encoding="utf-8"))
+    base = words.pop("extends", None)
+    return Templates.model_validate((templates(base).model_dump() if base else {}) | words)
 
 
 class Document(BaseModel):
@@ -81,11 +83,14 @@ class Document(BaseModel):
     ask: str | None = None
 
 
-def trace_text(steps: Sequence[TraceStep]) -> str:
+def trace_text(steps: Sequence[TraceStep | str]) -> str:
     """The executed statements, one a line: `a = 7 * 3 = 21`, `21 > 40 False: b = min(21, 12) = 12`."""
     rows = []
     for s in steps:
-        value = str(s.value)
+        if isinstance(s, str):
+            rows.append(s)
+            continue
+        value = repr(s.value)
         row = f"{s.target} = {value}" if s.expression == value else f"{s.target} = {s.expression} = {value}"
         rows.append(f"{s.test} {s.outcome}: {row}" if s.test is not None else row)
     return "\n".join(rows)
@@ -111,7 +116,7 @@ def declaration(
     """Pointer => the whole source (or prose)."""
     text = rng.choice(t.openings) + declared(p, representation)
     return Document(
-        prompt=prompt(t, rng, f"{p.entry}(x)", representation),
+        prompt=prompt(t, rng, p.head(), representation),
         completion=text,
         program=p.name,
         group=p.group,
@@ -123,7 +128,7 @@ def part(p: Program, t: Templates, rng: random.Random) -> Document:
     """Pointer and a number => that statement alone: a declaration that asks for one step of the source."""
     k = rng.randrange(len(p.statements))
     return Document(
-        prompt=prompt(t, rng, f"{p.entry}(x)", "part", k=k + 1),
+        prompt=prompt(t, rng, p.head(), "part", k=k + 1),
         completion=p.statements[k],
         program=p.name,
         group=p.group,
@@ -143,7 +148,7 @@ def path(p: Program, t: Templates, rng: random.Random) -> Document:
     rows = [rng.choice(ways) for ways in p.paths]
     result = p.source.rstrip().rpartition("return ")[2]
     return Document(
-        prompt=prompt(t, rng, f"{p.entry}(x)", "trace"),
+        prompt=prompt(t, rng, p.head(), "trace"),
         completion="\n".join([*rows, rng.choice(t.closings).format(answer=result)]),
         program=p.name,
         group=p.group,

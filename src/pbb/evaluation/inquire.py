@@ -40,7 +40,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     truth = _execute(program, args, call)
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
-    phrasings = templates(config["family"]).cut(**config["templates"])
+    phrasings = templates(config["phrasings"]).cut(**config["templates"])
     example = Example(args=args, output=truth, split="test")
     rng = random.Random(f"inquire:{call}")
     rows = []

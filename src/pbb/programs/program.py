@@ -11,9 +11,10 @@ One line of `programs.jsonl`, as it passes between the rooms and as a user bring
 
 from __future__ import annotations
 
+import ast
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,20 +37,23 @@ class TraceStep(BaseModel):
     line: int
     target: str
     expression: str
-    value: int
+    value: Any
     test: str | None = None
     outcome: bool | None = None
 
 
 class Example(BaseModel):
-    """One call of a program and what it returns. `trace` holds the executed statements where the family gives them."""
+    """One call of a program and what it returns.
+
+    `trace` holds the executed statements where the family gives them: steps, or lines of working as they are to be written.
+    """
 
     model_config = ConfigDict(extra="forbid")
     args: list[Any]
     kwargs: dict[str, Any] = Field(default_factory=dict)
     output: Any
     split: Split
-    trace: list[TraceStep] | None = None
+    trace: Sequence[TraceStep | str] | None = None
 
     def call(self, name: str) -> str:
         """The call as source text, e.g. `Zibdax(7)`."""
@@ -85,6 +89,18 @@ class Program(BaseModel):
     facts: Facts
     origin: dict[str, Any] = Field(default_factory=dict)
 
+    def head(self) -> str:
+        """The call that declarations point with, parameters in place of values: `Zibdax(x)`."""
+        parameters = next(
+            (
+                [a.arg for a in [*node.args.posonlyargs, *node.args.args]]
+                for node in ast.walk(ast.parse(self.source))
+                if isinstance(node, ast.FunctionDef) and node.name == self.entry
+            ),
+            ["x"],
+        )
+        return f"{self.entry}({', '.join(parameters)})"
+
     def calls(self, split: Split) -> list[Example]:
         """The examples of one split, in file order."""
         return [e for e in self.examples if e.split == split]
@@ -108,7 +124,7 @@ def _record(p: Program) -> dict[str, Any]:
         if example["trace"] is None:
             del example["trace"]
         for step in example.get("trace", ()):
-            if step["test"] is None:
+            if isinstance(step, dict) and step["test"] is None:
                 del step["test"], step["outcome"]
     return record
 

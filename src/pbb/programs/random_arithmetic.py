@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from pbb.errors import PbbError
 from pbb.programs.arithmetic import (
+    OPERATIONS,
     Dials,
     Statement,
     candidates,
@@ -25,11 +28,65 @@ from pbb.programs.arithmetic import (
     source,
 )
 from pbb.programs.arithmetic_prose import prose
+from pbb.programs.family import Data, Report
 from pbb.programs.names import Shelf, names
 from pbb.programs.program import Example, Facts, Group, Program, Split, TraceStep
 from pbb.programs.sandbox import Worker
 
 PATIENCE = 400
+
+
+class Arithmetic(Data):
+    """Random Arithmetic in a recipe. Ranges are inclusive."""
+
+    code = ("pbb.programs.arithmetic", "pbb.programs.arithmetic_prose", "pbb.programs.random_arithmetic")
+    templates = "arithmetic"
+    family: Literal["arithmetic"] = "arithmetic"
+    length: tuple[int, int] = (1, 3)
+    input_range: tuple[int, int] = (0, 29)
+    bound: int = Field(99, ge=1)
+    constants: tuple[int, int] = (1, 9)
+    operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
+    constant_share: float = Field(0.25, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Arithmetic:
+        if not 1 <= self.length[0] <= self.length[1] <= 8:
+            raise ValueError("length: give two numbers from 1 to 8, the smaller first")
+        if self.input_range[0] >= self.input_range[1]:
+            raise ValueError("input_range: give two numbers, the smaller first")
+        if self.bound < max(abs(x) for x in self.input_range):
+            raise ValueError("bound: must be at least as large as every input")
+        if not 1 <= self.constants[0] <= self.constants[1]:
+            raise ValueError("constants: give two numbers from 1, the smaller first")
+        if unknown := [o for o in self.operations if o not in OPERATIONS]:
+            raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
+        if not set(self.operations) - {"if", "for", "abs"}:
+            raise ValueError("operations: at least one of + - * // % min max is needed")
+        if "for" in self.operations and not {"+", "-", "*"} & set(self.operations):
+            raise ValueError("operations: for needs one of + - * for its body")
+        return self
+
+    def programs(self, seed: int, asked: int, report: Report) -> list[Program]:
+        """As drawn by `random_arithmetic`, then held against real execution."""
+        drawn = random_arithmetic(
+            seed=seed,
+            io=self.io,
+            source_only=self.source_only,
+            dials=Dials(
+                length=self.length,
+                input_range=self.input_range,
+                bound=self.bound,
+                constants=self.constants,
+                operations=tuple(self.operations),
+                constant_share=self.constant_share,
+            ),
+            train_inputs=self.train_inputs,
+            test_inputs=self.test_inputs,
+            asked=asked,
+        )
+        verify(drawn, lambda done: report(done, len(drawn), "executed"))
+        return drawn
 
 
 def program(

@@ -1,0 +1,29 @@
+"""All program families, by the name that `data.family` gives them in a recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from pbb.programs.brought import Brought
+from pbb.programs.family import Data
+from pbb.programs.random_arithmetic import Arithmetic
+
+FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "file": Brought}
+
+
+def _name(data: Any) -> str | None:
+    family = data.get("family", "arithmetic") if isinstance(data, dict) else getattr(data, "family", None)
+    return family if isinstance(family, str) else None
+
+
+AnyData = Annotated[
+    Annotated[Arithmetic, Tag("arithmetic")] | Annotated[Brought, Tag("file")],
+    Discriminator(
+        _name,
+        custom_error_type="family",
+        custom_error_message=f"no such family: choose from {', '.join(FAMILIES)}",
+    ),
+]
+"""The data of any family, told apart by `family`; arithmetic where there is none."""
