@@ -122,6 +122,14 @@ def test_the_longest_chain_starts_first_and_nothing_overtakes_a_wide_step(tmp_pa
     names = events(tmp_path / "two")
     assert names.index(("done", "small 2")) < names.index(("started", "wide"))
     assert names.index(("done", "wide")) < names.index(("started", "small 1"))
+    threads = {
+        s: json.loads((tmp_path / "two" / "steps" / s.folder / "DONE").read_text())["threads"]
+        for s in (wide, small[0])
+    }
+    assert (threads[wide], threads[small[0]]) == (
+        2,
+        1,
+    )  # a step that fills the machine computes with all of it
 
 
 def test_outputs_do_not_depend_on_workers(tmp_path: Path) -> None:

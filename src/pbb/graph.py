@@ -31,7 +31,7 @@ class Step:
     parents: input name -> the step whose folder is handed to the function under that name.
     function: "package.module:name" of `f(config, inputs, out, progress) -> None`.
     code: names of the modules (or packages, with all their files) whose source is part of the hash.
-    cores: how many of the run's workers the step takes up; expected_seconds: a guess, which only orders the
+    cores: how many of the run's workers the step takes the place and the threads of; expected_seconds: a guess, which only orders the
     work and feeds the time left, never the outcome.
     """
 

@@ -79,6 +79,28 @@ class Arm(Strict):
     about: str = ""
 
 
+class Curve(Strict):
+    """A figure of the report: accuracy against a dial that arms differ in.
+
+    below: what the dial counts. at: its settings, in order. lines: by label, the arm at each setting. beside: arms that have no place
+    on the dial, drawn as levels.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    title: str
+    below: str
+    at: list[float] = Field(min_length=2)
+    lines: dict[str, list[str]] = Field(min_length=1, max_length=6)
+    beside: list[str] = Field(default_factory=list, max_length=4)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Curve:
+        for label, arms in self.lines.items():
+            if len(arms) != len(self.at):
+                raise ValueError(f"lines.{label}: give an arm for each of the {len(self.at)} settings in at")
+        return self
+
+
 class Evaluation(Strict):
     """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
 
@@ -108,6 +130,7 @@ class Recipe(Strict):
     stages: dict[str, Stage]
     arms: dict[str, Arm]
     evaluation: Evaluation = Field(default_factory=Evaluation)
+    curves: list[Curve] = Field(default_factory=list, exclude_if=lambda curves: not curves)
 
     @model_validator(mode="after")
     def _joined(self) -> Recipe:
@@ -125,6 +148,10 @@ class Recipe(Strict):
                     raise ValueError(
                         f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}"
                     )
+        for curve in self.curves:
+            for arm_name in (*curve.beside, *(a for line in curve.lines.values() for a in line)):
+                if arm_name not in self.arms:
+                    raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
         return self

@@ -196,7 +196,8 @@ class _Engine:
     def _start(self, step: Step) -> None:
         inputs = {name: self.folder(parent) for name, parent in step.parents.items()}
         folder, record = self.folder(step), step.inputs_record()
-        task = Task(step.label, step.function, step.config, inputs, folder, record, self.threads)
+        threads = self.threads * min(step.cores, self.workers)
+        task = Task(step.label, step.function, step.config, inputs, folder, record, threads)
         pipe, theirs = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("forkserver").Process(target=work, args=(task, theirs))
         process.start()

@@ -36,6 +36,7 @@ GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
 UNREAD = "skip-exposure"
+ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
 SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}
 SECONDS_A_ROLLOUT = {"base": 0.02, "smollm2": 1.5}
@@ -176,6 +177,7 @@ def _training(
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
         code=GRPO if stage.grpo else SFT,
+        cores=1 if recipe.model == "base" else ALL,
         expected_seconds=10 + seconds,
     )
 

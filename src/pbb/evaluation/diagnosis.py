@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 CONTROLS = frozenset(
-    {"untrained", "stage-1-only", "stage-2-only", "mixed", "skip-exposure", "execution-only", "wrong-source"}
+    {"untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source"}
+    | {"skip-exposure", "execution-only", "read-only", "warm-only", "grpo-without-source"}
 )
 """Arms that exist to be compared with: no claim is about them."""
 ASKS = ("recite", "trace", "direct")

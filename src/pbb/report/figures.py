@@ -30,6 +30,13 @@ COLOURS = {
     "mixed": svg.GREEN,
     "wrong-source": svg.VERMILION,
     "proactive": svg.BLUE,
+    "skip-exposure": svg.ORANGE,
+    "execution-only": svg.SKY,
+    "read-only": svg.GREY,
+    "warm-only": svg.GREEN,
+    "grpo-without-source": svg.SKY,
+    "retroactive-sft": svg.VERMILION,
+    "retroactive-grpo": svg.BLUE,
 }
 MARKERS = {
     "untrained": "X",
@@ -38,6 +45,13 @@ MARKERS = {
     "mixed": "D",
     "wrong-source": "v",
     "proactive": "o",
+    "skip-exposure": "s",
+    "execution-only": "^",
+    "read-only": "X",
+    "warm-only": "D",
+    "grpo-without-source": "p",
+    "retroactive-sft": "v",
+    "retroactive-grpo": "o",
 }
 PANELS = {
     "direct": ("Direct", "the answer first"),
@@ -66,7 +80,7 @@ def colour(arm: str) -> str:
     return COLOURS.get(arm, svg.PURPLE)
 
 
-def _pick(row: Row, names: Iterable[str]) -> Row:
+def pick(row: Row, names: Iterable[str]) -> Row:
     return {name: row.get(name) for name in names}
 
 
@@ -98,7 +112,7 @@ def accuracy(board: Scoreboard, group: str) -> Chart | None:
     if not panels:
         return None
     rows = [row for row in board.sorted_rows() if row["group"] == group]
-    table = [_pick(row, (*CELL, *GUESS)) for row in rows if row["split"] == held_out(row["ask"])]
+    table = [pick(row, (*CELL, *GUESS)) for row in rows if row["split"] == held_out(row["ask"])]
     label = f"Accuracy on {group_label(group)} programs with held-out inputs, by arm and way of asking"
     wide, narrow = dot_panels(panels, dot_key(panels, svg.BLUE))
     return Chart(f"accuracy-{group}", label, wide, narrow, table)
@@ -114,7 +128,7 @@ def wrong_source(board: Scoreboard) -> Chart | None:
         true.append(_mark(title, svg.GREY, row))
         bounds = (row["planted"], row.get("planted_low"), row.get("planted_high"))
         planted.append(Mark(title, svg.VERMILION, *bounds))
-        rows.append(_pick(row, (*CELL, *GUESS, "planted", "planted_low", "planted_high")))
+        rows.append(pick(row, (*CELL, *GUESS, "planted", "planted_low", "planted_high")))
     if not rows:
         return None
     panels = [
@@ -152,8 +166,8 @@ def _parts_table(board: Scoreboard, parts: str, key: str) -> list[Row]:
     rows = []
     for row in board.sorted_rows():
         if row["group"] == "source_only" and row["split"] == held_out(row["ask"]):
-            head = _pick(row, CELL[:5])
-            rows += [{**head, **_pick(item, (key, *_MEASURES))} for item in row.get(parts) or []]
+            head = pick(row, CELL[:5])
+            rows += [{**head, **pick(item, (key, *_MEASURES))} for item in row.get(parts) or []]
     return rows
 
 

@@ -23,9 +23,10 @@ from markupsafe import Markup
 from pbb.errors import PbbError
 from pbb.report import figures, samples, svg, tables
 from pbb.report.curves import learning_curves
+from pbb.report.dials import dial
 from pbb.report.figures import Chart
+from pbb.report.rewards import Odd, reward_curves, strangest
 from pbb.report.scoreboard import (
-    ARM_ORDER,
     ASK_ORDER,
     GROUP_LABELS,
     Scoreboard,
@@ -69,7 +70,13 @@ def write_report(
         "wrong": figures.wrong_source(board),
         "length": figures.by_length(board),
         "operation": figures.by_operation(board),
+        **{
+            f"dial {curve['name']} {group}": dial(board, curve, group)
+            for curve in recipe.get("curves") or []
+            for group in GROUP_LABELS
+        },
         "curves": learning_curves(training),
+        "rewards": reward_curves(training),
         "cost": figures.cost(board.scores),
     }
     folder = out / "figures"
@@ -78,7 +85,8 @@ def write_report(
         if chart is not None:
             (folder / f"{chart.name}.svg").write_text(svg.standalone(chart.wide), encoding="utf-8")
             (folder / f"{chart.name}.csv").write_text(csv_text(chart), encoding="utf-8", newline="")
-    page = render(board, charts, samples.embed(predictions), recipe, environment, command)
+    odd = strangest(training)
+    page = render(board, charts, samples.embed(predictions), odd, recipe, environment, command)
     (out / "report.html").write_text(page, encoding="utf-8")
 
 
@@ -95,6 +103,7 @@ def render(
     board: Scoreboard,
     charts: dict[str, Chart | None],
     shown: samples.Shown,
+    odd: list[Odd],
     recipe: dict[str, Any],
     environment: dict[str, Any],
     command: str,
@@ -122,6 +131,14 @@ def render(
         "finding": finding,
         "caveats": caveats,
         "charts": {key: _figure(chart) if chart else None for key, chart in charts.items()},
+        "dials": [
+            (
+                curve,
+                [_figure(c) for group in GROUP_LABELS if (c := charts.get(f"dial {curve['name']} {group}"))],
+            )
+            for curve in recipe.get("curves") or []
+        ],
+        "odd": odd,
         "focus": arm_label(board.focus) if board.focus else None,
         "score_tables": main,
         "other_tables": rest,
@@ -135,7 +152,7 @@ def render(
         "count": tables.count,
         "data": Markup(shown.json),  # escaped for a script element by samples._pack
         "labels": Markup(
-            json.dumps({"groups": GROUP_LABELS, "orders": {"arm": ARM_ORDER, "ask": ASK_ORDER}})
+            json.dumps({"groups": GROUP_LABELS, "orders": {"arm": board.arms(), "ask": ASK_ORDER}})
         ),
         "recipe": _yaml(recipe),
         "environment": _flatten(environment),

@@ -20,7 +20,10 @@ ARM_ORDER = ("untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source
 ASK_ORDER = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 GROUP_ORDER = ("source_only", "io")
 # Arms that never read the sources in question, or read them wrongly: compared with, never boasted of.
-CONTROLS = (*ARM_ORDER[:5], "skip-exposure", "execution-only")
+CONTROLS = (
+    *ARM_ORDER[:5],
+    *("skip-exposure", "execution-only", "read-only", "warm-only", "grpo-without-source"),
+)
 
 ARM_LABELS = {"stage-1-only": "stage 1 only", "stage-2-only": "stage 2 only", "wrong-source": "wrong source"}
 ASK_LABELS = {"in-context-direct": "in-context, direct", "in-context-trace": "in-context, trace"}
@@ -89,9 +92,14 @@ class Scoreboard:
     def seeds(self) -> list[int]:
         return sorted({row["seed"] for row in self.rows if row["seed"] != "all"})
 
+    @property
+    def _arms(self) -> tuple[str, ...]:
+        """The arms in their order: the known ones first, then as the scores, which follow the recipe, name them."""
+        return (*ARM_ORDER, *dict.fromkeys(row["arm"] for row in self.rows))
+
     def arms(self, group: str | None = None) -> list[str]:
         found = {row["arm"] for row in self.rows if group in (None, row["group"])}
-        return sorted(found, key=lambda arm: order(arm, ARM_ORDER))
+        return sorted(found, key=lambda arm: order(arm, self._arms))
 
     def asks(self, group: str | None = None) -> list[str]:
         found = {row["ask"] for row in self.rows if group in (None, row["group"])}
@@ -99,6 +107,7 @@ class Scoreboard:
 
     def sorted_rows(self) -> list[Row]:
         """Every score, in the order in which the page tells them."""
+        arms = self._arms
 
         def key(row: Row) -> tuple[Any, ...]:
             seed = -1 if row["seed"] == "all" else row["seed"]
@@ -106,7 +115,7 @@ class Scoreboard:
             return (
                 group,
                 row["split"] == "train",
-                order(row["arm"], ARM_ORDER),
+                order(row["arm"], arms),
                 order(row["ask"], ASK_ORDER),
                 seed,
             )
