@@ -148,21 +148,30 @@ def test_the_retroactive_recipe_leaves_out_one_thing_an_arm() -> None:
         "warm-only": ("read-all", "warm"),
         "retroactive-sft": ("read-all", "warm", "run-sft"),
         "retroactive-grpo": ("read-all", "warm", "run-grpo"),
+        "retroactive-sft-2": ("read-all", "warm", "run-sft-2"),
+        "retroactive-grpo-2": ("read-all", "warm", "run-grpo-2"),
         "skip-exposure": ("read-io", "warm", "run-sft"),
         "execution-only": ("run-sft",),
-        "grpo-without-source": ("warm", "run-grpo"),
+        "grpo-without-source": ("warm", "run-grpo-2"),
     }
     assert recipe.stages["run-grpo"].grpo and not recipe.stages["run-sft"].grpo
     for stage in ("read-all", "read-io"):
         assert {s.kind for s in recipe.mix(stage)} == {"declaration"}
         assert {s.form for s in recipe.mix(stage)} == {"whole", "part", "path"}
-    for stage in ("warm", "run-sft", "run-grpo"):
+    for stage in ("warm", "run-sft-2", "run-sft", "run-grpo-2", "run-grpo"):
         assert {(s.kind, s.group) for s in recipe.mix(stage)} == {("execution", "io")}
     read = recipe.mix("read-io")
     assert recipe.mix("read-all")[: len(read)] == read  # the same but for the programs that are asked for
     unseen = [s.model_copy(update={"group": "io"}) for s in recipe.mix("read-all")[len(read) :]]
     assert unseen == read
-    assert recipe.mix("run-grpo") == recipe.mix("run-sft")
+    for count in ("", "-2"):
+        assert recipe.mix(f"run-grpo{count}") == recipe.mix(f"run-sft{count}")
+    (curve,) = recipe.curves
+    for setting, *arms in zip(curve.at, *curve.lines.values(), strict=True):
+        for arm in arms:  # the arm at a setting is trained on as many executions as the setting says
+            last = recipe.arms[arm].stages[-1]
+            told = sum(s.per_program for s in recipe.mix(last)) if last.startswith("run") else 0
+            assert told == setting
     assert set(load("retroactive", model="smollm2").stages) == set(recipe.stages)
     assert load("retroactive", ["stages.run-sft.mix.0.per_program=7"]).mix("run-grpo")[0].per_program == 7
 

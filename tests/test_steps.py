@@ -169,13 +169,14 @@ def test_arms_of_the_retroactive_recipe_share_what_they_have_in_common() -> None
     trained = sorted(s.label for s in steps if s.kind == "train")
     chains = (
         "read-all", "read-all + warm", "read-all + warm + run-grpo", "read-all + warm + run-sft", "read-io",
-        "read-io + warm", "read-io + warm + run-sft", "run-sft", "warm", "warm + run-grpo",
+        "read-io + warm", "read-io + warm + run-sft", "run-sft", "warm", "warm + run-grpo-2",
+        "read-all + warm + run-grpo-2", "read-all + warm + run-sft-2",
     )  # fmt: skip
     assert trained == sorted(f"train {chain}, seed 0" for chain in chains)
     warm = named["train read-all + warm, seed 0"]
     for way in ("sft", "grpo"):
         assert named[f"train read-all + warm + run-{way}, seed 0"].parents["model"] is warm
-    asked = named["train warm + run-grpo, seed 0"].parents["documents"]
+    asked = named["train read-all + warm + run-grpo, seed 0"].parents["documents"]
     assert asked.parents["run-sft"] is named["train run-sft, seed 0"].parents["documents"]  # the same calls
 
 

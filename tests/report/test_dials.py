@@ -1,0 +1,81 @@
+"""Curves of a recipe: every point of the drawing stands in the CSV, at the setting that the recipe gives it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_run import Run
+
+from pbb.errors import PbbError
+from pbb.recipe import load
+from pbb.report import write_report
+from pbb.report.dials import dial
+from pbb.report.scoreboard import Scoreboard
+
+CURVE = {
+    "name": "exposures",
+    "title": "Exposures",
+    "below": "documents a program",
+    "at": [0, 2.5],
+    "lines": {"one": ["untrained", "proactive"], "other": ["untrained", "mixed"]},
+    "beside": ["stage-1-only"],
+}
+
+
+def test_every_point_is_the_score_of_its_arm(shared_run: Run) -> None:
+    board = Scoreboard(shared_run.content())
+    chart = dial(board, CURVE, "source_only")
+    assert chart is not None and chart.name == "exposures-source_only"
+    for line, at, arm in (
+        ("one", 0, "untrained"), ("one", 2.5, "proactive"), ("other", 2.5, "mixed"), ("", None, "stage-1-only"),
+    ):  # fmt: skip
+        rows = {
+            (r["ask"], r["seed"]): r["accuracy"]
+            for r in chart.table
+            if (r["line"], r["at"], r["arm"]) == (line, at, arm)
+        }
+        assert rows == {
+            (r["ask"], r["seed"]): r["accuracy"]
+            for r in board.rows
+            if r["arm"] == arm and r["group"] == "source_only" and r["split"] != "train"
+        }
+    assert chart.wide != chart.narrow and ">2.5<" in chart.wide
+
+
+def test_arms_that_were_not_scored_leave_no_figure(shared_run: Run) -> None:
+    absent = CURVE | {"lines": {"one": ["a", "b"]}}
+    assert dial(Scoreboard(shared_run.content()), absent, "source_only") is None
+
+
+def test_the_page_shows_the_recipes_curves(make_run: Callable[..., Run]) -> None:
+    run = make_run(seeds=(0,), count=4, calls=1)
+    run.recipe["curves"] = [CURVE]
+    write_report(**vars(run))
+    page = (run.out / "report.html").read_text()
+    assert '<section id="exposures">' in page and 'href="#exposures"' in page
+    with (run.out / "figures" / "exposures-io.csv").open(newline="") as file:
+        assert {row["at"] for row in csv.DictReader(file)} == {"0", "2.5", ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lines": {"one": ["untrained"]}}, "lines.one: give an arm for each of the 2 settings"),
+        ({"beside": ["nobody"]}, "curves.exposures: no arm 'nobody'"),
+        ({"name": "Not a name"}, "curves.0.name"),
+    ],
+)
+def test_a_curve_of_a_recipe_is_checked(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    import yaml
+
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({"extends": "arithmetic", "curves": [CURVE | change]}))
+    with pytest.raises(PbbError) as caught:
+        load(str(path))
+    assert words in str(caught.value) and str(path) in str(caught.value)
+    path.write_text(yaml.safe_dump({"extends": "arithmetic", "curves": [CURVE]}))
+    assert load(str(path)).curves[0].at == [0, 2.5]
+    assert "curves" not in load("arithmetic").resolved()
