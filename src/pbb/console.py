@@ -63,6 +63,20 @@ def parse_failure_lines(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def verdict_lines(results: dict[str, Any]) -> list[str]:
+    """One line for each claim of the recipe."""
+    return [
+        f"{row['verdict']}: {row['says']} ({row['arm']} above {row['above']}, {row['ask']}, {_group(row['group'])}"
+        + (
+            ""
+            if row["p_holm"] is None
+            else f": {100 * row['difference']:+.1f} points, p = {row['p_holm']:.2g}"
+        )
+        + ")"
+        for row in results.get("hypotheses") or []
+    ]
+
+
 def answers(rows: Iterable[dict[str, Any]]) -> Table:
     """What the model wrote for one call, by way of asking, beside the truth."""
     table = Table(show_lines=True)

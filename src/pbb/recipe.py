@@ -101,6 +101,26 @@ class Curve(Strict):
         return self
 
 
+class Hypothesis(Strict):
+    """What the recipe claims before the run: `arm` is right more often than `above` on held-out inputs (see evaluation/hypotheses.py).
+
+    above: another arm, or `constant`, the best constant answer of each program.
+    """
+
+    says: str
+    arm: str
+    above: str
+    ask: Way
+    group: Group = "source_only"
+    alpha: float = Field(0.05, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _decidable(self) -> Hypothesis:
+        if self.ask == "recall":
+            raise ValueError("ask: recall has no inputs to hold out: choose a way of running programs")
+        return self
+
+
 class Evaluation(Strict):
     """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
 
@@ -130,6 +150,7 @@ class Recipe(Strict):
     stages: dict[str, Stage]
     arms: dict[str, Arm]
     evaluation: Evaluation = Field(default_factory=Evaluation)
+    hypotheses: list[Hypothesis] = Field(default_factory=list, exclude_if=lambda claims: not claims)
     curves: list[Curve] = Field(default_factory=list, exclude_if=lambda curves: not curves)
 
     @model_validator(mode="after")
@@ -148,6 +169,10 @@ class Recipe(Strict):
                     raise ValueError(
                         f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}"
                     )
+        for number, claim in enumerate(self.hypotheses):
+            for key, name in (("arm", claim.arm), ("above", claim.above)):
+                if name not in self.arms and (key, name) != ("above", "constant"):
+                    raise ValueError(f"hypotheses.{number}.{key}: no arm {name!r}")
         for curve in self.curves:
             for arm_name in (*curve.beside, *(a for line in curve.lines.values() for a in line)):
                 if arm_name not in self.arms:

@@ -34,7 +34,7 @@ SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon"
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
+SCORE = tuple(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis"))
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
@@ -97,6 +97,7 @@ def graph(recipe: Recipe) -> list[Step]:
             "recipe": recipe.name,
             "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
             **_control(recipe),
+            **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
         },
         parents={
             **{f"evaluate {k}": s for k, s in evaluations.items()},
@@ -351,8 +352,8 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
-    control = {"control": config["control"]} if "control" in config else {}
-    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **control)
+    given = {key: config[key] for key in ("control", "hypotheses") if key in config}
+    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **given)
     scores["diagnosis"] = diagnose(scores)
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {

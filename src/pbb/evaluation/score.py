@@ -18,7 +18,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import pandas as pd
 
 from pbb.errors import PbbError
 from pbb.evaluation.diagnosis import diagnose, main_arm
+from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
     clustered_interval,
     holm,
@@ -71,6 +72,7 @@ def score(
     recipe: str,
     ceiling_ask: Mapping[str, str] = CEILINGS,
     control: str = CONTROL,
+    hypotheses: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything of `scores.json` but its cost; `seed` draws the bootstraps and permutations.
@@ -95,6 +97,10 @@ def score(
         "ratios": _ratios(cells, ceiling_ask, control, seed),
         "tests": _tests(cells, seed),
     }
+    if hypotheses:
+        runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
+        held_out = lambda arm, group, ask: cells.get((arm, runs, group, "test", ask))  # noqa: E731
+        scores["hypotheses"] = verdicts(hypotheses, held_out, seed)
     scores["diagnosis"] = diagnose(scores)
     return _plain(scores)  # type: ignore[no-any-return]
 

@@ -144,6 +144,7 @@ def render(
         "other_tables": rest,
         "ratios": tables.ratio_table(board),
         "tests": tables.paired_table(board),
+        "hypotheses": tables.hypotheses_table(board),
         "arms": _arms(board, recipe),
         "diagnosis": sorted(board.part("diagnosis"), key=_gravity),
         "cost": _cost(board.scores),

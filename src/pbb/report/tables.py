@@ -202,6 +202,27 @@ def paired_table(board: Scoreboard) -> Table | None:
     )
 
 
+def hypotheses_table(board: Scoreboard) -> Table | None:
+    """What the recipe claimed before the run, with the verdict."""
+    columns = [
+        Column("claim", lambda row: str(row["says"]), numeric=False),
+        Column("asked", lambda row: f"{ask_label(row['ask'])}, {group_label(row['group'])}", numeric=False),
+        Column(
+            "verdict", lambda row: str(row["verdict"]), "by Holm p against the recipe's alpha", numeric=False
+        ),
+        Column("difference", signed("difference"), "in percentage points"),
+        Column("95 % interval", interval("low", "high")),
+        Column("Holm p", probability("p_holm"), "corrected over the recipe's claims"),
+        Column("n", lambda row: count(row.get("programs")), "programs"),
+    ]
+    return build(
+        "Claims of the recipe, held against the run",
+        columns,
+        board.part("hypotheses"),
+        lambda row: f"{arm_label(row['arm'])} above {arm_label(row['above'])}",
+    )
+
+
 def cost_table(scores: dict[str, Any]) -> Table | None:
     def exposures(row: Row) -> str:
         """`group` or `group kind` -> documents a program."""
