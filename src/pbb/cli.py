@@ -130,6 +130,38 @@ def ask(
         console().print(answers(rows))
 
 
+@app.command("compare")
+def compare_runs(
+    first: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    second: Annotated[str, typer.Argument(help="Another run of the same data.")],
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Hold two runs against each other, arm by arm, on the same calls of the same programs."""
+    import pandas
+
+    from pbb.evaluation.compare import compare
+    from pbb.experiment import evaluations, find_run
+
+    frames = [
+        pandas.concat(
+            [
+                pandas.read_parquet(folder / "predictions.parquet")
+                for folder in evaluations(find_run(run, out))
+            ],
+            ignore_index=True,
+        )
+        for run in (first, second)
+    ]
+    rows = compare(frames[0], frames[1])
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        from pbb.console import comparison, console
+
+        console().print(comparison(rows))
+
+
 @app.command()
 def recipes() -> None:
     """List the recipes that come with pbb."""

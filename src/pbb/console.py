@@ -77,6 +77,30 @@ def verdict_lines(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def comparison(rows: Iterable[dict[str, Any]]) -> Table:
+    """Two runs side by side in percent, the difference with its interval, and p after Holm's correction."""
+    table = Table(title="second run against the first, the same calls: % right [95 %]", title_justify="left")
+    for name in ("arm", "programs", "ask"):
+        table.add_column(name)
+    for name in ("first", "second", "difference", "Holm p", "calls", "not in both"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        ends = f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+        where = f"{_group(row['group'])}, {row['split']}" if row["split"] != "none" else _group(row["group"])
+        table.add_row(
+            escape(row["arm"]),
+            where,
+            row["ask"],
+            f"{100 * row['first']:.1f}",
+            f"{100 * row['second']:.1f}",
+            ends,
+            f"{row['p_holm']:.2g}",
+            str(row["n"]),
+            str(row["left_out"]),
+        )
+    return table
+
+
 def answers(rows: Iterable[dict[str, Any]]) -> Table:
     """What the model wrote for one call, by way of asking, beside the truth."""
     table = Table(show_lines=True)

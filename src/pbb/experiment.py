@@ -170,6 +170,27 @@ def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
     return newest, f"ask: taking the newest evaluation, {newest}: {why}"
 
 
+def evaluations(run: Path) -> list[Path]:
+    """The folders of a run's finished evaluations, one an arm and seed: those of today's graph, else the newest.
+
+    Raises PbbError where none is finished.
+    """
+    found: dict[tuple[str, int], list[Path]] = {}
+    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
+        record = folders.read_json(path)
+        if isinstance(record, dict) and folders.state(path.parent) == "done":
+            found.setdefault((record["config"]["arm"], record["config"]["seed"]), []).append(path.parent)
+    if not found:
+        raise PbbError(f"run: {run} has no finished evaluation: let `pbb run` finish first")
+    try:
+        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
+    except PbbError:
+        names = []
+    age = lambda folder: (folder.name in names, (folder / "DONE").stat().st_mtime_ns)  # noqa: E731
+    chosen = [max(known, key=age) for known in found.values()]
+    return sorted(chosen, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
+
+
 def as_yaml(recipe: Recipe) -> str:
     """The recipe with every default written out."""
     import yaml

@@ -161,6 +161,19 @@ def test_a_model_of_the_run_can_be_asked(finished: tuple[Path, str], place: Path
     assert code == 0 and "recite" in out, err
 
 
+def test_a_run_is_compared_with_itself(finished: tuple[Path, str], place: Path) -> None:
+    directory, _ = finished
+    code, out, err = pbb_says("compare", "six_arms", str(directory), "--json", cwd=place)
+    assert code == 0, err
+    rows = json.loads(out)
+    assert list(dict.fromkeys(row["arm"] for row in rows)) == list(
+        dict.fromkeys(row["arm"] for row in json.loads((directory / "scores.json").read_text())["scores"])
+    )
+    assert {(row["difference"], row["left_out"]) for row in rows} == {(0.0, 0)}
+    code, out, err = pbb_says("compare", "six_arms", "nothing", cwd=place)
+    assert code == 2 and "nothing" in err and err.count("\n") == 1
+
+
 def test_a_killed_run_ends_with_the_same_scores(
     finished: tuple[Path, str], command: Command, tmp_path: Path
 ) -> None:
