@@ -22,6 +22,7 @@ from pbb.programs.cipher import (
     ALPHABET,
     KINDS,
     SHIFTED,
+    VOWELS,
     Cipher,
     draw,
     nonsense,
@@ -83,6 +84,12 @@ class Ciphers(Data):
             raise ValueError(f"kinds: {fixed[0]} has no shift to be an argument: {', '.join(SHIFTED)} have")
         if self.shift == "key" and self.shifts != "flat":
             raise ValueError("shifts: c4 is for shifts that the calls give: set shift: argument")
+        exist = texts(self.strings, self.alphabet, self.letters[0])
+        if self.train_inputs + self.test_inputs > 0.9 * exist:  # all of them would take long to draw
+            raise ValueError(
+                f"letters: {exist} texts of {self.letters[0]} letters exist over {self.alphabet}: "
+                "ask for fewer inputs, or for longer texts"
+            )
         return self
 
     def programs(self, seed: int, asked: int, report: Report) -> list[Program]:
@@ -124,7 +131,16 @@ def text(rng: random.Random, strings: str, size: int, length: int) -> str:
     return made(rng, size, length)
 
 
-def call(rng: random.Random, c: Cipher, plain: str, shift: int | None) -> Call:
+def texts(strings: str, size: int, length: int) -> int:
+    """How many texts of a length there are."""
+    if strings != "words":
+        return int(size**length)
+    vowels = sum(c in VOWELS for c in ALPHABET[:size])
+    long, short = (length + 1) // 2, length // 2
+    return sum(a**long * b**short for a, b in ((vowels, size - vowels), (size - vowels, vowels)))
+
+
+def call(c: Cipher, plain: str, shift: int | None) -> Call:
     """The call about a plain text: that of a decoder gets what encodes it, so that its output is the plain text."""
     if not c.decode:
         return plain, shift
@@ -132,16 +148,12 @@ def call(rng: random.Random, c: Cipher, plain: str, shift: int | None) -> Call:
     return run(encoder, plain, shift), shift
 
 
-def _calls(rng: random.Random, c: Cipher, data: Ciphers, length: int) -> dict[Split, list[Call]] | None:
-    """Calls of both splits on distinct texts, or None where there are not as many texts."""
+def _calls(rng: random.Random, c: Cipher, data: Ciphers, length: int) -> dict[Split, list[Call]]:
+    """Calls of both splits on distinct texts."""
     wanted = data.train_inputs + data.test_inputs
-    texts: dict[str, None] = {}
-    for _ in range(wanted * 50):
-        texts[text(rng, data.strings, data.alphabet, length)] = None
-        if len(texts) == wanted:
-            break
-    else:
-        return None
+    drawn: dict[str, None] = {}
+    while len(drawn) < wanted:
+        drawn[text(rng, data.strings, data.alphabet, length)] = None
     chosen: list[int | None] = [None] * wanted
     if data.shift == "argument":
         known, weights = zip(*shifts(data.alphabet, data.shifts == "c4"), strict=True)
@@ -149,7 +161,7 @@ def _calls(rng: random.Random, c: Cipher, data: Ciphers, length: int) -> dict[Sp
         held = [known[i % len(known)] for i in range(data.test_inputs)]
         first = rng.randrange(len(known))
         chosen[data.train_inputs :] = [(k + first - 1) % len(known) + 1 for k in held]
-    made = [call(rng, c, t, k) for t, k in zip(texts, chosen, strict=True)]
+    made = [call(c, t, k) for t, k in zip(drawn, chosen, strict=True)]
     return {"train": made[: data.train_inputs], "test": made[data.train_inputs :]}
 
 
@@ -203,7 +215,7 @@ def ciphers(data: Ciphers, seed: int, asked: int | None = None, shelf: Shelf = "
     differ from every other program's.
 
     Raises:
-        PbbError: the dials leave too few ciphers, or too few texts.
+        PbbError: the dials leave too few ciphers, or a w/o IO one has a twin on all calls.
     """
     drawn = distinct(data, seed)
     rng = random.Random(f"split:{seed}")
@@ -225,25 +237,18 @@ def _told_apart(
     rng: random.Random,
 ) -> tuple[dict[Split, list[Call]], int]:
     """Calls, and the length of their texts, on which no other cipher gives what this one does."""
-    why = "texts"
     for _ in range(PATIENCE):
         shortest = max(data.letters[0], c.step + 1) if c.kind == "rail fence" else data.letters[0]
         length = rng.randint(shortest, data.letters[1])
         calls = _calls(rng, c, data, length)
-        if calls is None:
-            continue
-        why = "a twin on any held-out calls"
         held = calls["test"][:asked]
         if not acceptable(c, calls["train"] + calls["test"]):
             continue
         if group == "io" or not any(_twins(c, other, held) for other in all_of_them if other is not c):
             return calls, length
-    if why == "texts":
-        raise PbbError(
-            f"data: {data.train_inputs} train and {data.test_inputs} held-out texts of {data.letters[0]} letters do not exist "
-            f"over {data.alphabet} letters: ask for fewer inputs, or for longer texts"
-        )
-    raise PbbError(f"data: a {c.kind} cipher has {why}: ask for more held-out inputs, or for longer texts")
+    raise PbbError(
+        f"data: a {c.kind} cipher has a twin on any {len(held)} held-out calls: ask for more of them, or for longer texts"
+    )
 
 
 def _twins(c: Cipher, other: Cipher, calls: Sequence[Call]) -> bool:
