@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pbb.programs.brought import Brought
+from pbb.programs.ciphers import Ciphers
 from pbb.programs.family import Data
 from pbb.programs.random_arithmetic import Arithmetic
 
-FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "file": Brought}
+FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "ciphers": Ciphers, "file": Brought}
 
 
 def _name(data: Any) -> str | None:
@@ -19,7 +20,9 @@ def _name(data: Any) -> str | None:
 
 
 AnyData = Annotated[
-    Annotated[Arithmetic, Tag("arithmetic")] | Annotated[Brought, Tag("file")],
+    Annotated[Arithmetic, Tag("arithmetic")]
+    | Annotated[Ciphers, Tag("ciphers")]
+    | Annotated[Brought, Tag("file")],
     Discriminator(
         _name,
         custom_error_type="family",

@@ -1,0 +1,100 @@
+"""What the embedded base would have to read to carry letters: fresh ciphers with the source in context, and single letters moved.
+
+As in `pbb.documents.pretraining` no document runs a program that does not stand in its prompt, and every name is from the shelf that no
+recipe draws from. `pbb pretrain` does not use this yet; to mix it in, take so many of a phase's documents from `strings_document`.
+
+Item i depends on (seed, i) only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from pbb.documents.render import (
+    Document,
+    Representation,
+    Templates,
+    declaration,
+    declared,
+    execution,
+    part,
+    path,
+    prompt,
+    templates,
+)
+from pbb.programs.cipher import ALPHABET, KINDS, SHIFTED, draw
+from pbb.programs.ciphers import call, program, text
+from pbb.programs.program import Program
+
+SHARES = {
+    "trace": 0.36,
+    "direct": 0.16,
+    "recite": 0.08,
+    "part": 0.04,
+    "path": 0.06,
+    "source": 0.04,
+    "drill": 0.26,
+}
+PROSE = 0.12
+SIZE = 10
+LETTERS = (2, 6)
+ARGUMENT = 0.15
+"""How often a cipher that can have its shift from the call has."""
+
+
+def fresh_cipher(
+    rng: random.Random, name: str, size: int = SIZE, letters: tuple[int, int] = LETTERS
+) -> Program:
+    """A cipher that is made up on the spot, with one example on a word or nonsense."""
+    kind = rng.choice(KINDS)
+    length = rng.randint(max(3, letters[0]) if kind == "rail fence" else letters[0], letters[1])
+    argument = kind in SHIFTED and rng.random() < ARGUMENT
+    c = draw(rng, kind, size, rng.random() < 0.5, argument, length)
+    shift = rng.randrange(1, size) if argument else None
+    return program(name, c, "io", {"train": [call(c, text(rng, "both", size, length), shift)]}, length, {})
+
+
+def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document:
+    """One letter moved, as in the middle of a trace: `What is h + 3? Only the answer.`; or its number, counted from 0."""
+    at = rng.randrange(size)
+    if rng.random() < 0.15:
+        shown, value = f"letters.index('{ALPHABET[at]}')", str(at)
+    else:
+        move, sign = rng.randrange(2 * size + 1), rng.choice("+-")
+        shown = f"{ALPHABET[at]} {sign} {move}"
+        value = ALPHABET[(at + move if sign == "+" else at - move) % size]
+    return Document(
+        prompt=prompt(t, rng, shown, "direct"),
+        completion=value + rng.choice(t.tails),
+        program="",
+        group="io",
+        kind="execution",
+        ask="direct",
+    )
+
+
+def in_context(p: Program, ask: str, t: Templates, rng: random.Random, prose: float = PROSE) -> Document:
+    """A document about a program whose source, or prose, stands above the question."""
+    context: Representation = "prose" if rng.random() < prose else "source"
+    if ask in ("part", "path"):
+        d = part(p, t, rng) if ask == "part" else path(p, t, rng)
+        return _below(d, declared(p, "source"))
+    if ask == "source":
+        other: Representation = "source" if context == "prose" else "prose"
+        return _below(declaration(p, t, rng, other), declared(p, context))
+    return execution(p, p.examples[0], ask, t, rng, context, context)  # type: ignore[arg-type]
+
+
+def _below(d: Document, shown: str) -> Document:
+    return d.model_copy(update={"prompt": shown + "\n" + d.prompt})
+
+
+def strings_document(seed: int, index: int, passing: Sequence[str]) -> Document:
+    """Document `index` of a corpus about strings; `passing` are the names to draw from (`names(n, seed, "passing")`)."""
+    rng = random.Random(f"strings:{seed}:{index}")
+    t = templates("ciphers")
+    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    if kind == "drill":
+        return letter_drill(rng, t)
+    return in_context(fresh_cipher(rng, rng.choice(passing)), kind, t, rng)
