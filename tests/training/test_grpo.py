@@ -7,6 +7,7 @@ import random
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pbb.documents.corpus import write_documents
 from pbb.documents.render import execution, templates
+from pbb.errors import PbbError
 from pbb.models.decode import Generation, decode
 from pbb.programs.program import Program
 from pbb.progress import Progress
@@ -309,3 +311,13 @@ def test_a_step_of_a_recipe_is_trained_by_its_dials(
     rows = [json.loads(line) for line in (out / "rollouts.jsonl").read_text().splitlines()]
     assert {row["asked"] for row in rows} <= {d.prompt for d in documents}
     assert all(row["true"].lstrip("-").isdigit() for row in rows)
+
+
+def test_vllm_is_refused_where_it_cannot_run(training: Training) -> None:
+    """In one line, before anything is written."""
+    if find_spec("vllm") and torch.cuda.is_available():
+        pytest.skip("vLLM is here")
+    trained = training(vllm=True)
+    with pytest.raises(PbbError, match="grpo.vllm needs a CUDA GPU and vLLM: leave it out"):
+        trained.run()
+    assert not (trained.out / "metrics.jsonl").exists()

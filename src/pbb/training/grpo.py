@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,8 +84,13 @@ class _Verified(GRPOTrainer):
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], *_: Any, **__: Any
-    ) -> tuple[list[list[int]], None]:
-        training, end = self.policy.training, int(self.vocabulary.eos_token_id)
+    ) -> tuple[list[list[int]], Any]:
+        end = int(self.vocabulary.eos_token_id)
+        if self.dials.vllm:
+            ids, logps = super()._generate_single_turn(prompt_ids, *_, **__)  # type: ignore[no-untyped-call]
+            self.finished = [bool(row) and row[-1] == end for row in ids]
+            return ids, logps
+        training = self.policy.training
         written = self.decoder(
             self.policy,
             prompt_ids,
@@ -208,10 +214,14 @@ def grpo(
     rollouts, without padding), prompts shown, optimizer steps, final loss, seconds of this process, and peak_bytes.
 
     Raises:
-        PbbError: there is nothing to ask, or the loss is no longer a number.
+        PbbError: there is nothing to ask, vLLM is asked for and not there, or the loss is no longer a number.
     """
     if not prompts:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
+    if dials.vllm and (not find_spec("vllm") or not torch.cuda.is_available()):
+        raise PbbError(
+            "training: grpo.vllm needs a CUDA GPU and vLLM: leave it out, or `pip install vllm` on a machine with a GPU"
+        )
     steps = dials.length(len(prompts))
     shown = [i % len(prompts) for i in range(dials.shown(len(prompts)))]
     config = GRPOConfig(
@@ -232,6 +242,8 @@ def grpo(
         # "Dr. GRPO" (arXiv 2503.20783) drops both divisions, by length and by the group's deviation.
         scale_rewards="none" if dials.loss_type == "dr_grpo" else "group",
         disable_dropout=True,
+        use_vllm=dials.vllm,
+        vllm_mode="colocate",
     )
     journal = Journal(
         out,

@@ -23,7 +23,8 @@ class Grpo(BaseModel):
     iterations: steps that are trained on the same rollouts; with 1 the ratio of new to old policy is 1 and `clip` never acts.
     kl: weight of the divergence from the model that the stage began with; with 0 no reference model is kept. clip: how far that
     ratio may go from 1. loss_type: TRL's name. max_tokens: the longest rollout. format_share: what a right value loses that is not
-    given in the form asked for.
+    given in the form asked for. vllm: rollouts are drawn by vLLM, in the memory of the GPU that trains, and not by our decoder; which tokens
+    it draws is its own affair, so that a killed training goes on, but not as the undisturbed one would have.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +38,7 @@ class Grpo(BaseModel):
     loss_type: Literal["dapo", "grpo", "dr_grpo"] = "dapo"
     max_tokens: int = Field(128, ge=1)
     format_share: float = Field(0.0, ge=0, le=1)
+    vllm: bool = Field(False, exclude_if=lambda on: not on)
 
     @model_validator(mode="after")
     def _whole(self) -> Grpo:
