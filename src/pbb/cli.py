@@ -163,6 +163,24 @@ def compare_runs(
 
 
 @app.command()
+def report(
+    runs: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="The page; by default index.html in that folder.")] = None,
+) -> None:
+    """Gather the latest run of every recipe and model on one page."""
+    from pbb.experiment import latest_runs
+    from pbb.report.gather import write_gathered
+
+    page = out or runs / "index.html"
+    found = latest_runs(runs)
+    try:
+        write_gathered(found, page)
+    except OSError as e:
+        raise PbbError(f"report: cannot write {page}: {e.strerror}: choose another file with --out") from e
+    print(page)
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that come with pbb."""
     from pbb.console import console, recipe_table

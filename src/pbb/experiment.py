@@ -141,6 +141,23 @@ def find_run(text: str, out: str | Path = "runs") -> Path:
     return max(runs, key=lambda directory: max(file.stat().st_mtime for file in directory.iterdir()))
 
 
+def latest_runs(out: Path) -> list[Path]:
+    """Of every recipe and model below `out` the latest run with scores, else the latest; by name of recipe."""
+    latest: dict[tuple[str, str], list[Path]] = {}
+    for file in sorted(out.glob("*/*/recipe.yaml")):
+        import yaml
+
+        try:
+            model = str(yaml.safe_load(file.read_text(encoding="utf-8")).get("model"))
+        except (OSError, ValueError, AttributeError, yaml.YAMLError) as e:
+            raise PbbError(
+                f"report: {file} is damaged ({' '.join(str(e).split())}): delete its folder"
+            ) from e
+        latest.setdefault((file.parent.parent.name, model), []).append(file.parent)
+    age = lambda run: ((run / "scores.json").is_file(), (run / "recipe.yaml").stat().st_mtime_ns)  # noqa: E731
+    return [max(runs, key=age) for _, runs in sorted(latest.items())]
+
+
 def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
     """The finished evaluation of an arm in a run's directory: its step's folder, and a line to say if it is not of this code.
 
