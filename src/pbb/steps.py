@@ -34,7 +34,8 @@ SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon"
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis")
+LANGUAGE = ("pbb.evaluation.language", "pbb.programs.grammar")
+SCORE = ("pbb.evaluation.score", "pbb.evaluation.statistics", "pbb.evaluation.diagnosis", *LANGUAGE)
 UNREAD = "skip-exposure"
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
 SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}
@@ -200,7 +201,7 @@ def _evaluation(
         },
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
-        code=EVALUATE,
+        code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
         expected_seconds=25 if recipe.model == "base" else 200,
     )
 
@@ -311,11 +312,11 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     unseen = [p for p in programs if p.group == "source_only"]
     shown = [p for p in programs if p.group == "io"]
     e = config["evaluation"]
-    sample = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
+    some = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
     asked = [
         q
-        for group, chosen in (("source_only", unseen), ("io", sample))
+        for group, chosen in (("source_only", unseen), ("io", some))
         for ways, calls in (
             ([a for a in e["asks"] if a.endswith("direct")], e["direct_calls"]),
             ([a for a in e["asks"] if not a.endswith("direct")], e["calls"]),
@@ -323,17 +324,17 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
         for q in questions(chosen, ways, config["splits"][group], calls, phrasings, config["represent"])
     ]
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
-    frame = ask(
-        model,
-        tokenizer,
-        asked,
-        arm=config["arm"],
-        seed=config["seed"],
-        planted=planted(programs, config["seed"]) if config["planted"] else None,
-        representation=config["represent"],
-        batch_size=e["batch_size"],
-        report=progress,
-    )
+    swapped = planted(programs, config["seed"]) if config["planted"] else None
+    who: Any = {"arm": config["arm"], "seed": config["seed"], "planted": swapped}
+    pace: Any = {"batch_size": e["batch_size"], "report": progress}
+    frame = ask(model, tokenizer, asked, representation=config["represent"], **who, **pace)
+    if "samples" in e:
+        import pandas as pd
+
+        from pbb.evaluation.sample import sample
+
+        made_up = sample(model, tokenizer, [*unseen, *some], e["samples"], phrasings, **who, **pace)
+        frame = pd.concat([frame, made_up], ignore_index=True)
     temporary = out / "predictions.tmp"
     frame.to_parquet(temporary, index=False)
     temporary.replace(out / "predictions.parquet")
@@ -344,14 +345,18 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     import pandas as pd
 
     from pbb.evaluation.diagnosis import diagnose
+    from pbb.evaluation.language import languages
     from pbb.evaluation.score import score, write
 
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
     control = {"control": config["control"]} if "control" in config else {}
-    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **control)
+    predictions = pd.concat(frames, ignore_index=True)
+    scores = score(predictions, recipe=config["recipe"], **control)
     scores["diagnosis"] = diagnose(scores)
+    if found := languages(predictions):
+        scores["languages"] = found
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {
         "seconds": round(sum(r["seconds"] for r in rows), 1),
