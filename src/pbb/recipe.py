@@ -21,6 +21,7 @@ from pbb.documents.corpus import Share
 from pbb.documents.render import Representation
 from pbb.errors import PbbError
 from pbb.programs.families import AnyData
+from pbb.programs.grammars import Grammars
 from pbb.programs.program import Group, Split
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.training.rollouts import Grpo
@@ -125,7 +126,8 @@ class Evaluation(Strict):
     """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
 
     Direct answers cost next to nothing, so `direct_calls` may be more than `calls`: the best constant answer, against which
-    they must be held, is flattered by few calls.
+    they must be held, is flattered by few calls. `samples` asks that often, at temperature 1, for any string of each grammar (for the
+    family grammars, whose phrasings can ask so).
     """
 
     asks: list[Way] = Field(default=list(WAYS), min_length=1)
@@ -133,6 +135,7 @@ class Evaluation(Strict):
     direct_calls: int = Field(10, ge=1)
     io_programs: int = Field(100, ge=0)
     io_train: bool = True
+    samples: int = Field(0, ge=0, exclude_if=lambda count: count == 0)
     batch_size: int = Field(256, ge=1)
 
 
@@ -179,6 +182,8 @@ class Recipe(Strict):
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
+        if self.evaluation.samples and not isinstance(self.data, Grammars):
+            raise ValueError("evaluation.samples: only grammars have strings to sample: take it out")
         return self
 
     def mix(self, stage: str) -> list[Share]:

@@ -18,6 +18,8 @@ from pbb.errors import PbbError
 from pbb.graph import Step
 
 if TYPE_CHECKING:
+    from pbb.evaluation.ask import Question
+    from pbb.programs.program import Program
     from pbb.progress import Progress
     from pbb.recipe import Recipe
 
@@ -34,7 +36,11 @@ SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon"
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-SCORE = tuple(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis"))
+LANGUAGE = ("pbb.evaluation.language", "pbb.programs.grammar")
+SCORE = (
+    *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis")),
+    *LANGUAGE,
+)
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
@@ -203,7 +209,7 @@ def _evaluation(
         },
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
-        code=EVALUATE,
+        code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
         expected_seconds=25 if recipe.model == "base" else 200,
     )
 
@@ -300,43 +306,53 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
 
 
-def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
-    """Put all questions of the recipe to one arm's model; writes predictions.parquet."""
+def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:
+    """The programs that an evaluation asks about, and all that it asks of them."""
     import random
 
-    from pbb.documents.corpus import planted
     from pbb.documents.render import templates
-    from pbb.evaluation.ask import ask, questions
-    from pbb.models.load import load
-    from pbb.programs.program import read_programs
+    from pbb.evaluation.ask import questions
 
-    programs = read_programs(inputs["programs"] / "programs.jsonl")
     unseen = [p for p in programs if p.group == "source_only"]
     shown = [p for p in programs if p.group == "io"]
     e = config["evaluation"]
-    sample = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
+    some = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
     asked = [
         q
-        for group, chosen in (("source_only", unseen), ("io", sample))
+        for group, chosen in (("source_only", unseen), ("io", some))
         for ways, calls in (
             ([a for a in e["asks"] if a.endswith("direct")], e["direct_calls"]),
             ([a for a in e["asks"] if not a.endswith("direct")], e["calls"]),
         )
         for q in questions(chosen, ways, config["splits"][group], calls, phrasings, config["represent"])
     ]
+    return [*unseen, *some], asked
+
+
+def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Put all questions of the recipe to one arm's model; writes predictions.parquet."""
+    from pbb.documents.corpus import planted
+    from pbb.documents.render import templates
+    from pbb.evaluation.ask import ask
+    from pbb.models.load import load
+    from pbb.programs.program import read_programs
+
+    programs = read_programs(inputs["programs"] / "programs.jsonl")
+    chosen, asked = put(config, programs)
+    e, phrasings = config["evaluation"], templates(config["phrasings"]).cut(**config["templates"])
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
-    frame = ask(
-        model,
-        tokenizer,
-        asked,
-        arm=config["arm"],
-        seed=config["seed"],
-        planted=planted(programs, config["seed"]) if config["planted"] else None,
-        representation=config["represent"],
-        batch_size=e["batch_size"],
-        report=progress,
-    )
+    swapped = planted(programs, config["seed"]) if config["planted"] else None
+    who: Any = {"arm": config["arm"], "seed": config["seed"], "planted": swapped}
+    pace: Any = {"batch_size": e["batch_size"], "report": progress}
+    frame = ask(model, tokenizer, asked, representation=config["represent"], **who, **pace)
+    if "samples" in e:
+        import pandas as pd
+
+        from pbb.evaluation.sample import sample
+
+        made_up = sample(model, tokenizer, chosen, e["samples"], phrasings, **who, **pace)
+        frame = pd.concat([frame, made_up], ignore_index=True)
     temporary = out / "predictions.tmp"
     frame.to_parquet(temporary, index=False)
     temporary.replace(out / "predictions.parquet")
@@ -347,14 +363,18 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     import pandas as pd
 
     from pbb.evaluation.diagnosis import diagnose
+    from pbb.evaluation.language import languages
     from pbb.evaluation.score import score, write
 
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
     given = {key: config[key] for key in ("control", "hypotheses") if key in config}
-    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **given)
+    predictions = pd.concat(frames, ignore_index=True)
+    scores = score(predictions, recipe=config["recipe"], **given)
     scores["diagnosis"] = diagnose(scores)
+    if found := languages(predictions):
+        scores["languages"] = found
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {
         "seconds": round(sum(r["seconds"] for r in rows), 1),

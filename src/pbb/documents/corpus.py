@@ -52,7 +52,9 @@ class Share(BaseModel):
         if self.kind == "execution" and self.group == "source_only":
             raise ValueError("executions of w/o IO programs are never trained on: give group: io")
         if (self.kind == "execution") != (self.ask is not None):
-            raise ValueError("an execution needs ask: direct, trace or recite; a declaration has none")
+            raise ValueError(
+                "an execution needs ask: direct, trace, recite or sample; a declaration has none"
+            )
         if self.kind == "execution" and (self.form != "whole" or self.wrong):
             raise ValueError("form and wrong are for declarations")
         if self.context and (self.kind != "execution" or self.ask == "recite"):

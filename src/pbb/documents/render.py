@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict
 from pbb.errors import PbbError
 from pbb.programs.program import Example, Program, TraceStep
 
-Ask = Literal["direct", "trace", "recite"]
+Ask = Literal["direct", "trace", "recite", "sample"]
+"""`sample` leaves the input open: any output will do, such as any string of a grammar. Only some families have phrasings for it."""
 Representation = Literal["source", "prose"]
 ASKS: tuple[Ask, ...] = ("direct", "trace", "recite")
 
@@ -105,7 +106,13 @@ def declared(p: Program, representation: Representation) -> str:
 
 
 def prompt(t: Templates, rng: random.Random, call: str, instruction: str, **fields: object) -> str:
-    """A pointer and an instruction, each drawn from its list."""
+    """A pointer and an instruction, each drawn from its list.
+
+    Raises:
+        PbbError: the family has no phrasings for the instruction.
+    """
+    if instruction not in t.instructions:
+        raise PbbError(f"templates: no instructions for {instruction!r}: ask this family for something else")
     words = rng.choice(t.instructions[instruction])
     return rng.choice(t.pointers).format(call=call) + " " + words.format(**fields)
 
@@ -165,9 +172,9 @@ def answer(
     rng: random.Random,
     representation: Representation = "source",
 ) -> str:
-    """What a perfect model writes when asked for a call in one of the three ways."""
+    """What a perfect model writes when asked for a call in one of the ways; of a sample, what it may write."""
     value = repr(e.output)
-    if ask == "direct":
+    if ask in ("direct", "sample"):
         return value + rng.choice(t.tails)
     if e.trace is None:
         raise PbbError(f"program {p.name} has no traces: ask for direct answers only, or bring traces")
@@ -179,7 +186,7 @@ def question(
     p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None
 ) -> str:
     """The prompt that asks for a call; with `context` the program stands above it (in-context)."""
-    words = prompt(t, rng, e.call(p.entry), ask)
+    words = prompt(t, rng, p.head() if ask == "sample" else e.call(p.entry), ask)
     return words if context is None else declared(p, context) + "\n" + words
 
 

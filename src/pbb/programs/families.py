@@ -9,9 +9,15 @@ from pydantic import Discriminator, Tag
 from pbb.programs.brought import Brought
 from pbb.programs.ciphers import Ciphers
 from pbb.programs.family import Data
+from pbb.programs.grammars import Grammars
 from pbb.programs.random_arithmetic import Arithmetic
 
-FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "ciphers": Ciphers, "file": Brought}
+FAMILIES: dict[str, type[Data]] = {
+    "arithmetic": Arithmetic,
+    "ciphers": Ciphers,
+    "file": Brought,
+    "grammars": Grammars,
+}
 
 
 def _name(data: Any) -> str | None:
@@ -22,7 +28,8 @@ def _name(data: Any) -> str | None:
 AnyData = Annotated[
     Annotated[Arithmetic, Tag("arithmetic")]
     | Annotated[Ciphers, Tag("ciphers")]
-    | Annotated[Brought, Tag("file")],
+    | Annotated[Brought, Tag("file")]
+    | Annotated[Grammars, Tag("grammars")],
     Discriminator(
         _name,
         custom_error_type="family",

@@ -1,0 +1,53 @@
+"""The recipes of ciphers and grammars from end to end on an untrained model of two layers: every arm is trained, asked and scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pbb.experiment import run
+from pbb.recipe import load
+
+SMALL: dict[str, Any] = {
+    "data": {"io": 8, "source_only": 4, "train_inputs": 6, "test_inputs": 4},
+    "evaluation": {"calls": 1, "direct_calls": 2, "io_programs": 2, "io_train": False},
+}
+
+
+def shrunk(name: str, folder: Path) -> Path:
+    """The recipe with a tenth of its documents a program, in a file that extends it."""
+    mixes = {}
+    for stage, dials in load(name).stages.items():
+        mix = [share.model_dump(mode="json", exclude_none=True) for share in dials.mix]
+        mixes[stage] = {"mix": [share | {"per_program": 0.25} for share in mix]} if mix else {}
+    small = {"extends": name, "stages": mixes, **SMALL}
+    small["evaluation"] = small["evaluation"] | ({"samples": 3} if name == "grammars" else {})
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(small), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["ciphers", "ciphers-shifts", "grammars"])
+def test_a_recipe_runs(name: str, model_folder: Path, tmp_path: Path) -> None:
+    result = run(shrunk(name, tmp_path), model=str(model_folder), out=tmp_path / "runs", workers=1)
+    arms = set(load(name).arms)
+    scores = json.loads((result.directory / "scores.json").read_text())
+    assert {row["arm"] for row in scores["scores"]} == arms and "proactive" in arms
+    assert {row["group"] for row in scores["scores"]} == {"io", "source_only"}
+    assert (result.directory / "report.html").is_file()
+    if name == "grammars":
+        found = scores["languages"]
+        assert {(row["arm"], row["group"]) for row in found} == {
+            (arm, group) for arm in arms for group in ("io", "source_only")
+        }
+        assert {row["n"] for row in found if row["group"] == "source_only"} == {4 * 3}
+        planted = {(row["arm"], row["group"]) for row in found if row["planted"] is not None}
+        assert planted == {("wrong-source", "source_only")}
+        assert all(0 <= row[m] <= 1 for row in found for m in ("member", "distinct", "coverage", "random"))
+        assert not {row["ask"] for row in scores["scores"]} & {"sample"}
+    else:
+        assert "languages" not in scores
