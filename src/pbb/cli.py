@@ -181,6 +181,35 @@ def report(
 
 
 @app.command()
+def audit(
+    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only steps of this kind: programs, documents, train, evaluate, score."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Derive a run's claims again from its files; exit code 1 where anything differs."""
+    from dataclasses import asdict
+
+    from pbb.audit import audit as audited
+    from pbb.experiment import find_run
+    from pbb.progress import watched
+
+    with watched("audit") as progress:
+        findings = audited(find_run(run, out), only or [], progress)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        from pbb.console import audit_lines, console
+
+        for line in audit_lines(findings):
+            console().print(line, markup=False, soft_wrap=True)
+    return int(any(finding.verdict == "differs" for finding in findings))
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes that come with pbb."""
     from pbb.console import console, recipe_table

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pbb.errors import PbbError
+
+if TYPE_CHECKING:
+    from pbb.audit import Finding
 
 ASKS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 PLAIN_WIDTH = 120  # columns where the output is no terminal: the table then reads well in a file
@@ -99,6 +103,15 @@ def comparison(rows: Iterable[dict[str, Any]]) -> Table:
             str(row["left_out"]),
         )
     return table
+
+
+def audit_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line for each finding, then how many there are of each verdict."""
+    for finding in findings:
+        yield f"{finding.verdict}: {finding.check}: {finding.detail}"
+    counts = Counter[str](finding.verdict for finding in findings)
+    words = {"agrees": "agree", "differs": "differ", "not checked": "not checked"}
+    yield ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items())
 
 
 def answers(rows: Iterable[dict[str, Any]]) -> Table:

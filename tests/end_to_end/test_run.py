@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,55 +13,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from running import RECIPE, Command, pbb_says, start
 
-import pbb
-from pbb.models.place import BASE
-
-RECIPE = Path(__file__).parent / "six_arms.yaml"
 ARMS = {"untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source", "proactive"}
 ASKS = {"direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"}
 KILLS = 4
-
-Command = list[str]
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Command:
-    """`pbb run` of the small recipe: on the embedded base, or on an untrained model where that is not built yet."""
-    with_model = (
-        []
-        if (BASE / "model.safetensors").exists()
-        else ["--model", str(request.getfixturevalue("model_folder"))]
-    )
-    return ["run", str(RECIPE), *with_model]
-
-
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(pbb.__file__).parents[1]), "COLUMNS": "200"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pbb", *arguments],
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def pbb_says(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-    process = start(*arguments, cwd=cwd)
-    out, err = process.communicate()
-    return process.returncode, out, err
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("run")
-
-
-@pytest.fixture(scope="module")
-def finished(command: Command, place: Path) -> tuple[Path, str]:
-    """The directory of an undisturbed run, and what it printed."""
-    code, out, err = pbb_says(*command, cwd=place)
-    assert code == 0, err
-    (directory,) = (place / "runs" / "six_arms").iterdir()
-    return directory, out
 
 
 def scores(directory: Path) -> dict[str, Any]:

@@ -1,0 +1,165 @@
+"""`pbb audit RUN`: what a run says of itself, derived again from its files without trusting its summaries.
+
+Each check goes back to what the claim rests on: the recipe to its hash, programs to their seed and to execution, documents to programs, the
+leak proof to the documents' bytes, the questions to the recipe, answers to the texts, texts to the checkpoint, scores to the answers,
+counts to the documents. Contract: nothing is written; a check agrees, differs (with the first place where), or says why it was not made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pbb import folder as folders
+from pbb.errors import PbbError
+from pbb.graph import Step
+from pbb.progress import Progress
+
+Verdict = Literal["agrees", "differs", "not checked"]
+Report = Callable[[float, float, str], None]
+TEXTS = 12
+"""Questions of each evaluation that its checkpoint is asked again."""
+SAME = 0.75
+"""Share of them that must come out to the letter: other batches round otherwise, another checkpoint says something else."""
+WIDTH = (0.5, 2.0)
+"""How the reported interval may be wider or narrower than the one by other means, where both are estimates."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was held against what, with the verdict and its evidence in one line."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step's folder in the run, its record, and the step of today's graph if it is the same."""
+
+    folder: Path
+    record: dict[str, Any]
+    step: Step | None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return dict(self.record["config"])
+
+    def parent(self, name: str) -> Path | None:
+        """The folder of a parent, by the name of the input."""
+        found = self.record["parents"].get(name)
+        return self.folder.parent / found if found else None
+
+
+def audit(
+    run: Path, only: Sequence[str] = (), report: Report = lambda done, total, note: None
+) -> list[Finding]:
+    """All findings on a run directory, or those on its steps of some kinds (programs, documents, train, evaluate, score).
+
+    Raises:
+        PbbError: it holds no recipe that loads, or there is no such kind.
+    """
+    from pbb import audit_checks as checks
+    from pbb.experiment import graph_of, load
+
+    if unknown := [kind for kind in only if kind not in checks.KINDS]:
+        raise PbbError(f"audit: no kind of step {unknown[0]!r}: choose from {', '.join(checks.KINDS)}")
+    recipe = load(run / "recipe.yaml", [], None, None)
+    graph = {step.folder: step for step in graph_of(recipe)}
+    made = {
+        path.parent.name: Made(path.parent, record, graph.get(path.parent.name))
+        for path in sorted(run.glob("steps/*/inputs.json"))
+        if isinstance(record := folders.read_json(path), dict)
+        and ".broken" not in path.parent.name
+        and (path.parent / "DONE").exists()
+    }
+    wanted = [made[name] for name in graph if name in made]
+    work: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("recipe", lambda: _recipe(run, recipe.hash())),
+        ("steps", lambda: _steps(list(made.values()), graph)),
+    ]
+    # where the code has changed since, the files are still held against one another
+    parts = wanted or list(made.values())
+    of_today = {m.folder.name for m in made.values() if m.step}
+    by_kind = {kind: [m for m in parts if m.record["kind"] == kind] for kind in checks.KINDS}
+    work += [
+        (f"{kind} {m.folder.name}", lambda m=m, check=check: check(m))  # type: ignore[misc]
+        for kind, check in checks.KINDS.items()
+        for m in by_kind[kind]
+        if not only or kind in only
+    ]
+    findings: list[Finding] = []
+    for number, (name, check) in enumerate(work):
+        report(number, len(work), name)
+        try:
+            findings += check()
+        except (PbbError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            old = " " in name and name.split()[1] not in of_today
+            findings.append(
+                Finding(name, "not checked", f"of another version of pbb: no {said}")
+                if old and isinstance(error, KeyError)
+                else Finding(name, "differs", f"cannot be read: {said}")
+            )
+    return findings
+
+
+def _recipe(run: Path, digest: str) -> Iterator[Finding]:
+    same = run.name == digest
+    detail = f"hashes to {digest}" + ("" if same else f", the folder is called {run.name}")
+    yield Finding("recipe.yaml is the recipe of this folder", "agrees" if same else "differs", detail)
+
+
+def _steps(made: list[Made], graph: dict[str, Step]) -> Iterator[Finding]:
+    wrong = [m.folder.name for m in made if named(m.record) != m.folder.name]
+    yield Finding(
+        "every step's record hashes to its folder's name",
+        "differs" if wrong else "agrees",
+        f"{', '.join(wrong[:3])}" if wrong else f"{len(made)} steps",
+    )
+    broken = [m.folder.name for m in made if folders.state(m.folder) != "done"]
+    yield Finding(
+        "every step's files are those that it ended with",
+        "differs" if broken else "agrees",
+        ", ".join(broken[:3]) if broken else f"{len(made)} steps, by size and (small files) digest",
+    )
+    absent = [name for name in graph if name not in {m.folder.name for m in made}]
+    known = {m.record["kind"] for m in made}
+    lacking = {graph[name].kind for name in absent} - known
+    detail = "every step of the recipe is there"
+    if absent:
+        detail = f"{len(absent)} of {len(graph)} steps are not there, or were made by other code than is installed now"
+    verdict: Verdict = "differs" if lacking else "not checked" if absent else "agrees"
+    yield Finding("the run is the graph of its recipe", verdict, detail)
+
+
+def named(record: dict[str, Any]) -> str:
+    """The folder's name that a record gives."""
+    parents = {name: str(folder).rpartition("-")[2] for name, folder in record["parents"].items()}
+    text = json.dumps(
+        [record["kind"], record["function"], record["config"], record["code"], parents],
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return f"{record['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def again(m: Made, name: str) -> Finding | None:
+    """The step carried out anew in a folder of its own: is its file the same, byte for byte? None where its code has changed."""
+    import importlib
+
+    if m.step is None:
+        return None
+    module, _, function = m.step.function.partition(":")
+    inputs = {key: m.folder.parent / folder for key, folder in m.record["parents"].items()}
+    with tempfile.TemporaryDirectory() as folder:
+        getattr(importlib.import_module(module), function)(m.config, inputs, Path(folder), Progress())
+        same = (Path(folder) / name).read_bytes() == (m.folder / name).read_bytes()
+    label = m.step.label
+    return Finding(f"{label}, made again", "agrees" if same else "differs", f"{name}, byte for byte")

@@ -1,0 +1,246 @@
+"""The checks of `pbb.audit`, by kind of step: each reads a step's files and those of its parents, and derives the one from the other."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pbb.audit import SAME, TEXTS, WIDTH, Finding, Made, Verdict, again
+from pbb.documents.corpus import read_documents
+from pbb.documents.leaks import leaks
+from pbb.evaluation.answer import parse
+from pbb.evaluation.recount import cells, verdict
+from pbb.programs.program import Program, read_programs
+from pbb.programs.sandbox import Worker
+
+OURS = ("arithmetic", "ciphers", "grammars")
+"""Families whose programs pbb wrote: only those are executed here."""
+
+
+def _finding(check: str, faults: list[str], fine: str) -> Finding:
+    if not faults:
+        return Finding(check, "agrees", fine)
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Finding(check, "differs", faults[0] + more)
+
+
+def _label(m: Made) -> str:
+    seed = m.config.get("seed", m.config.get("settings", {}).get("seed"))
+    what = m.config.get("arm") or m.config.get("stage") or m.folder.name
+    return f"{m.record['kind']} {what}" + ("" if seed is None else f", seed {seed}")
+
+
+def _programs_of(m: Made) -> list[Program]:
+    folder = m.parent("programs")
+    return read_programs(folder / "programs.jsonl") if folder else []
+
+
+def programs(m: Made) -> Iterator[Finding]:
+    """Drawn again from the seed; every example executed again."""
+    yield again(m, "programs.jsonl") or Finding(
+        f"{_label(m)}, made again", "not checked", "made by other code than is installed now"
+    )
+    known = read_programs(m.folder / "programs.jsonl")
+    mine = [p for p in known if p.family in OURS]
+    if not mine:
+        yield Finding(
+            f"{_label(m)}, executed", "not checked", "programs of others are not executed by an audit"
+        )
+        return
+    faults = []
+    with Worker() as worker:
+        jobs = [(p.source, p.entry, [e.args for e in p.examples]) for p in mine]
+        for p, outcomes in zip(mine, worker.execute_many(jobs), strict=True):
+            faults += [
+                f"{e.call(p.name)} is recorded as {e.output!r}, and gives {o.error or repr(o.value)}"
+                for e, o in zip(p.examples, outcomes, strict=True)
+                if o.error or repr(o.value) != repr(e.output)
+            ]
+    count = sum(len(p.examples) for p in mine)
+    yield _finding(f"{_label(m)}, executed", faults, f"{count} calls of {len(mine)} programs")
+
+
+def documents(m: Made) -> Iterator[Finding]:
+    """Rendered again from the programs; held against the leak proof; counted."""
+    yield again(m, "documents.jsonl") or Finding(
+        f"{_label(m)}, rendered again", "not checked", "made by other code than is installed now"
+    )
+    path = m.folder / "documents.jsonl"
+    known = _programs_of(m)
+    if known:
+        with path.open("rb") as lines:
+            faults = [f"line {number} {fault}" for number, fault in leaks(known, lines)]
+        yield _finding(f"{_label(m)}, leak proof", faults, "no input/output pair of a w/o IO program")
+    groups = Counter((d.group, d.kind) for d in read_documents(path))
+    asked = {g: len({d.program for d in read_documents(path) if d.group == g}) for g, _ in groups}
+    counts = {f"{g} {k}": round(n / asked[g], 2) for (g, k), n in sorted(groups.items())}
+    told = json.loads((m.folder / "counts.json").read_text(encoding="utf-8"))
+    faults = [] if counts == told else [f"counts.json says {told}, the documents {counts}"]
+    yield _finding(f"{_label(m)}, counts", faults, f"{sum(groups.values())} documents")
+
+
+def train(m: Made) -> Iterator[Finding]:
+    """Steps and tokens that the documents and settings make, against what is reported."""
+    told = json.loads((m.folder / "training.json").read_text(encoding="utf-8"))
+    rows = [
+        json.loads(line) for line in (m.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    faults = []
+    if "grpo" not in m.config["settings"]:
+        from pbb.models.load import encode_pairs, load
+
+        folder = m.parent("documents")
+        made = read_documents(folder / "documents.jsonl") if folder else []
+        _, tokenizer = load(str(m.folder / "model"))
+        pairs = encode_pairs(tokenizer, [d.prompt for d in made], [d.completion for d in made])
+        steps = math.ceil(len(made) / m.config["settings"]["batch_size"])
+        tokens = sum(len(a) + len(b) for a, b in pairs)
+        if told["optimizer_steps"] != steps:
+            faults.append(
+                f"{told['optimizer_steps']} optimizer steps are reported, the documents make {steps}"
+            )
+        if told["tokens"] != tokens:
+            faults.append(f"{told['tokens']} tokens are reported, the documents hold {tokens}")
+    if any(row["steps"] != told["optimizer_steps"] or row["step"] > row["steps"] for row in rows):
+        faults.append(
+            f"metrics.jsonl is of a training of other than the {told['optimizer_steps']} steps reported"
+        )
+    if rows and rows[-1]["loss"] != told["loss"]:
+        faults.append(f"the last loss is {rows[-1]['loss']}, reported is {told['loss']}")
+    shown = f"{told['optimizer_steps']} optimizer steps, {told['tokens']} tokens"
+    yield _finding(f"{_label(m)} {m.folder.name}, counts", faults, shown)
+
+
+def evaluate(m: Made) -> Iterator[Finding]:
+    """All questions and no others; truths from the programs; verdicts by other means; texts from the checkpoint."""
+    import pandas as pd
+
+    from pbb.steps import put
+
+    rows: list[dict[str, Any]] = pd.read_parquet(m.folder / "predictions.parquet").to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        row["parsed"] = row["parsed"] if isinstance(row["parsed"], str) else None
+    greedy = [row for row in rows if row["sample"] == 0]
+    known = _programs_of(m)
+    _, asked = put(m.config, known)
+    wanted = Counter(
+        (q.program.name, q.ask, q.split, q.example.call(q.program.entry) if q.example else "", q.prompt)
+        for q in asked
+    )
+    found = Counter((r["program"], r["ask"], r["split"], r["call"], r["prompt"]) for r in greedy)
+    faults = [f"{_short(key)} was asked and is not there" for key in wanted - found]
+    faults += [f"{_short(key)} is there and was not asked, or is there twice" for key in found - wanted]
+    yield _finding(f"{_label(m)}, questions", faults, f"{len(greedy)} questions, those of the recipe")
+
+    truths = {(p.name, e.call(p.entry)): repr(e.output) for p in known for e in p.examples}
+    faults = []
+    for row in greedy:
+        where = f"{row['ask']}, {row['call'] or row['program']}"
+        if row["ask"] != "recall":
+            said = parse(row["generation"], cot=not row["ask"].endswith("direct"))
+            true = truths.get((row["program"], row["call"]))
+            right = verdict(row)
+            if row["expected"] != true:
+                faults.append(f"{where}: {row['expected']} is said to be true, the programs say {true}")
+            elif (said.text if said.ok else None) != row["parsed"]:
+                faults.append(
+                    f"{where}: the answer is recorded as {row['parsed']}, its text says {said.text}"
+                )
+            elif right is not None and right != bool(row["correct"]):
+                faults.append(
+                    f"{where}: recorded as {'right' if row['correct'] else 'wrong'}: {row['parsed']} for {true}"
+                )
+    yield _finding(f"{_label(m)}, answers", faults, f"{len(greedy)} texts read and judged again")
+    yield _asked_again(m, greedy)
+
+
+def _short(key: tuple[str, ...]) -> str:
+    return f"{key[1]}, {key[3] or key[0]} ({key[2]})"
+
+
+def _asked_again(m: Made, rows: list[dict[str, Any]]) -> Finding:
+    """A sample of the questions, put to the checkpoint once more."""
+    from pbb.models.decode import decode
+    from pbb.models.load import encode, load
+
+    chosen = random.Random(f"audit:{m.folder.name}").sample(rows, min(TEXTS, len(rows)))
+    parent = m.parent("model")
+    model, tokenizer = load(str(parent / "model") if parent else m.config["model"])
+    written = decode(
+        model,
+        encode(tokenizer, [row["prompt"] for row in chosen]),
+        end=int(tokenizer.eos_token_id),
+        pad=int(tokenizer.pad_token_id),
+        limits=[int(row["tokens"]) + 1 for row in chosen],
+    )
+    texts = [
+        str(tokenizer.decode(w.tokens[: int(r["tokens"])], skip_special_tokens=True))
+        for w, r in zip(written, chosen, strict=True)
+    ]
+    same = sum(text == row["generation"] for text, row in zip(texts, chosen, strict=True))
+    result: Verdict = "agrees" if same >= SAME * len(chosen) else "differs"
+    return Finding(f"{_label(m)}, asked again", result, f"{same} of {len(chosen)} texts come out the same")
+
+
+def score(m: Made) -> Iterator[Finding]:
+    """Every row of scores.json counted again from the predictions; the copy beside the recipe is the same."""
+    import pandas as pd
+
+    folders = [
+        m.folder.parent / name for key, name in m.record["parents"].items() if key.startswith("evaluate ")
+    ]
+    frames = [pd.read_parquet(folder / "predictions.parquet") for folder in folders]
+    rows: list[dict[str, Any]] = pd.concat(frames, ignore_index=True).to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        row["parsed"] = row["parsed"] if isinstance(row["parsed"], str) else None
+    counted = cells(rows)
+    text = (m.folder / "scores.json").read_text(encoding="utf-8")
+    told = {(r["arm"], r["seed"], r["group"], r["split"], r["ask"]): r for r in json.loads(text)["scores"]}
+    seeds = {key[1] for key in counted} - {"all"}
+    faults = [
+        f"{_cell(key)} is not in the scores"
+        for key in counted
+        if key not in told and (key[1] != "all" or len(seeds) > 1)
+    ]
+    for key, row in told.items():
+        if key not in counted:
+            faults.append(f"{_cell(key)} is in the scores and in no prediction")
+            continue
+        faults += [f"{_cell(key)}: {fault}" for fault in _apart(counted[key], row, key[4])]
+    yield _finding("scores, counted again", faults, f"{len(told)} rows from {len(rows)} answers")
+    published = m.folder.parent.parent / "scores.json"
+    same = published.is_file() and published.read_text(encoding="utf-8") == text
+    yield Finding("scores.json beside the recipe", "agrees" if same else "differs", "as the step wrote it")
+
+
+def _cell(key: tuple[Any, ...]) -> str:
+    return f"{key[0]}, seed {key[1]}, {key[2]} {key[3]}, {key[4]}"
+
+
+def _apart(counted: dict[str, Any], row: dict[str, Any], ask: str) -> Iterator[str]:
+    names = ["accuracy", "n", "programs", *([] if ask == "recall" else ["parse_failures"])]
+    for name in names:
+        if row[name] is None or abs(counted[name] - row[name]) > 1e-9:
+            yield f"{name} is reported as {row[name]}, the answers make {counted[name]}"
+            return
+    half, mean = counted["half"], counted["accuracy"]
+    if not row["low"] <= mean <= row["high"]:
+        yield f"the interval {row['low']} to {row['high']} leaves out {mean}"
+    elif 0.02 < half < 0.3 and 0.05 < mean < 0.95:
+        ratio = (row["high"] - row["low"]) / (2 * half)
+        if not WIDTH[0] < ratio < WIDTH[1]:
+            yield f"the interval is {ratio:.2f} times as wide as the t distribution over programs makes it"
+
+
+KINDS: dict[str, Callable[[Made], Iterator[Finding]]] = {
+    "programs": programs,
+    "documents": documents,
+    "train": train,
+    "evaluate": evaluate,
+    "score": score,
+}
+"""By kind of step, in the order in which an auditor goes."""

@@ -1,0 +1,220 @@
+"""An honest run agrees with itself; ten frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from running import pbb_says
+
+from pbb import folder as folders
+from pbb.audit import Finding, audit
+from pbb.cli import main
+
+
+@pytest.fixture
+def copy(finished: tuple[Path, str], tmp_path: Path) -> Path:
+    directory, _ = finished
+    return Path(shutil.copytree(directory, tmp_path / directory.name))
+
+
+def step(run: Path, kind: str, **config: object) -> Path:
+    """The folder of the step of a kind with these settings."""
+    for path in sorted(run.glob(f"steps/{kind}-*")):
+        known = json.loads((path / "inputs.json").read_text())["config"]
+        if path.is_dir() and all(known.get(key) == value for key, value in config.items()):
+            return path
+    raise LookupError(kind)
+
+
+def mend(folder: Path) -> None:
+    """Make DONE say what the folder holds now."""
+    folders.mark_done(folder, {k: v for k, v in folders.read_json(folder / "DONE").items() if k != "outputs"})
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+def lines(path: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    rows = change([json.loads(line) for line in path.read_text().splitlines()])
+    path.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+
+
+def table(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    path = folder / "predictions.parquet"
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    return folder
+
+
+def leaked_pair(run: Path) -> Path:
+    folder = step(run, "documents", stage="read")
+    programs = [
+        json.loads(line) for line in (step(run, "programs") / "programs.jsonl").read_text().splitlines()
+    ]
+    p = next(p for p in programs if p["group"] == "source_only")
+    e = p["examples"][-1]
+    lines(
+        folder / "documents.jsonl",
+        lambda rows: [
+            *rows,
+            {
+                "prompt": f"What is {p['name']}({e['args'][0]})? Only the answer.",
+                "completion": str(e["output"]),
+            }
+            | {"program": p["name"], "group": "source_only", "kind": "execution", "ask": "direct"},
+        ],
+    )
+    return folder
+
+
+def answer_in_a_declaration(run: Path) -> Path:
+    folder = step(run, "documents", stage="read")
+
+    def told(rows: list[Any]) -> list[Any]:
+        row = next(r for r in rows if r["group"] == "source_only")
+        row["completion"] += "\nThe answer is 7"
+        return rows
+
+    lines(folder / "documents.jsonl", told)
+    return folder
+
+
+def changed_output(run: Path) -> Path:
+    folder = step(run, "programs")
+
+    def wrong(rows: list[Any]) -> list[Any]:
+        rows[0]["examples"][0]["output"] += 1
+        return rows
+
+    lines(folder / "programs.jsonl", wrong)
+    return folder
+
+
+def changed_seed(run: Path) -> Path:
+    folder = step(run, "programs")
+    edit(folder / "inputs.json", lambda record: record | {"config": record["config"] | {"seed": 7}})
+    return folder
+
+
+def edited_score(run: Path) -> Path:
+    folder = step(run, "score")
+
+    def better(scores: Any) -> Any:
+        row = next(r for r in scores["scores"] if r["arm"] == "proactive" and r["ask"] == "trace")
+        row["accuracy"], row["high"] = 0.9, 1.0
+        return scores
+
+    for path in (folder / "scores.json", run / "scores.json"):
+        edit(path, better)
+    return folder
+
+
+def published_score(run: Path) -> None:
+    edit(run / "scores.json", lambda scores: scores | {"ratios": []})
+
+
+def dropped_unparsed(run: Path) -> Path:
+    folder = step(run, "evaluate", arm="untrained")
+    assert pd.read_parquet(folder / "predictions.parquet")["parsed"].isna().any()
+    return table(folder, lambda frame: frame[frame["parsed"].notna() | (frame["ask"] == "recall")])
+
+
+def turned_verdict(run: Path) -> Path:
+    def right(frame: pd.DataFrame) -> pd.DataFrame:
+        wrong = frame.index[(frame["ask"] == "direct") & ~frame["correct"].astype(bool)]
+        return frame.assign(correct=frame["correct"].where(frame.index != wrong[0], True))
+
+    return table(step(run, "evaluate", arm="proactive"), right)
+
+
+def rewritten_answer(run: Path) -> Path:
+    def truth(frame: pd.DataFrame) -> pd.DataFrame:
+        at = frame["ask"] == "direct"
+        return frame.assign(
+            parsed=frame["parsed"].where(~at, frame["expected"]), correct=frame["correct"] | at
+        )
+
+    return table(step(run, "evaluate", arm="proactive"), truth)
+
+
+def swapped_checkpoint(run: Path) -> Path:
+    record = json.loads((step(run, "evaluate", arm="proactive") / "inputs.json").read_text())
+    folder = run / "steps" / record["parents"]["model"]
+    weights = folder / "model" / "model.safetensors"
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    noise = {name: torch.randn_like(w) * 0.05 for name, w in load_file(weights).items()}
+    save_file(noise, weights, metadata={"format": "pt"})
+    return folder
+
+
+def inflated_tokens(run: Path) -> Path:
+    folder = step(run, "train")
+    edit(folder / "training.json", lambda told: told | {"tokens": told["tokens"] * 2})
+    return folder
+
+
+def other_recipe(run: Path) -> None:
+    path = run / "recipe.yaml"
+    path.write_text(path.read_text().replace("batch_size: 8", "batch_size: 9"))
+
+
+FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
+    leaked_pair: ("documents", "leak proof"),
+    answer_in_a_declaration: ("documents", "leak proof"),
+    changed_output: ("programs", "executed"),
+    changed_seed: ("programs", "record hashes"),
+    edited_score: ("score", "scores, counted again"),
+    published_score: ("score", "beside the recipe"),
+    dropped_unparsed: ("evaluate", "questions"),
+    turned_verdict: ("evaluate", "answers"),
+    rewritten_answer: ("evaluate", "answers"),
+    swapped_checkpoint: ("evaluate", "asked again"),
+    inflated_tokens: ("train", "counts"),
+    other_recipe: ("score", "recipe.yaml"),
+}
+
+
+def test_an_honest_run_agrees(finished: tuple[Path, str], place: Path) -> None:
+    directory, _ = finished
+    code, out, err = pbb_says("audit", str(directory), "--json", cwd=place)
+    findings = [Finding(**row) for row in json.loads(out)]
+    assert [f for f in findings if f.verdict != "agrees"] == []
+    assert code == 0, err
+    checks = {f.check for f in findings}
+    assert len(findings) == len(checks) > 30
+    for words in {words for _, words in FRAUDS.values()}:
+        assert any(words in check for check in checks), words
+
+
+@pytest.mark.parametrize("fraud", FRAUDS, ids=lambda fraud: fraud.__name__)
+def test_a_fraud_is_found(fraud: Callable[[Path], Path | None], copy: Path) -> None:
+    kind, words = FRAUDS[fraud]
+    if folder := fraud(copy):
+        mend(folder)
+    found = [f for f in audit(copy, [kind]) if f.verdict == "differs"]
+    assert any(words in f.check for f in found), found
+
+
+def test_a_step_without_its_contents_is_found(copy: Path) -> None:
+    (step(copy, "train") / "model" / "model.safetensors").write_bytes(b"")
+    found = {f.check: f.verdict for f in audit(copy, ["score"])}
+    assert found["every step's files are those that it ended with"] == "differs"
+
+
+def test_what_cannot_be_audited_is_said_in_one_line(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", str(tmp_path / "nothing")]) == 2
+    assert main(["audit", str(copy), "--only", "weights"]) == 2
+    (copy / "recipe.yaml").write_text("[]")
+    assert main(["audit", str(copy)]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pbb: ")]
+    assert len(errors) == 3 and "programs, documents, train" in errors[1]
