@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import re
 from collections import Counter
 
 import pytest
 
-from pbb.documents.pretraining_strings import SHARES, SIZE, letter_drill, strings_document
+from pbb.documents.pretraining_strings import SHARES, SIZE, letter_drill, step_drill, strings_document
 from pbb.documents.render import Document, templates
 from pbb.evaluation.answer import parse
 from pbb.programs.cipher import ALPHABET
@@ -40,7 +41,7 @@ def test_names_are_of_the_shelf_and_the_program_stands_above(documents: list[Doc
         if d.program:
             assert named == {d.program}
             above = d.prompt.rsplit("\n", 1)[0]
-            assert above.startswith(f"def {d.program}(") or "text" in above
+            assert above.startswith(f"def {d.program}(") or "text" in above or "::=" in above
 
 
 def test_answers_are_what_the_source_in_the_prompt_gives(documents: list[Document]) -> None:
@@ -59,8 +60,6 @@ def test_answers_are_what_the_source_in_the_prompt_gives(documents: list[Documen
 
 
 def _literal(args: str) -> tuple[object, ...]:
-    import ast
-
     value = ast.literal_eval(f"({args},)")
     assert isinstance(value, tuple)
     return value
@@ -77,6 +76,18 @@ def test_moved_letters_are_right() -> None:
         else:
             m = re.search(r"index\('([a-j])'\)", d.prompt)
             assert m and re.match(rf"{ALPHABET.index(m[1])}\b", d.completion)
+
+
+def test_steps_are_right() -> None:
+    rng, t = random.Random(0), templates("grammars")
+    forms = set()
+    for _ in range(300):
+        d = step_drill(rng, t)
+        m = re.search(r"'([a-dSA]+)' with ([SA]) = '([a-dSA]+)'", d.prompt)
+        assert m and re.search(r"[SA]", m[1])[0] == m[2]  # type: ignore[index]
+        assert parse(d.completion, cot=False).value == m[1].replace(m[2], m[3], 1)
+        forms.add(m[1])
+    assert len(forms) > 50
 
 
 def test_documents_are_short(documents: list[Document]) -> None:

@@ -1,4 +1,4 @@
-"""What the embedded base would have to read to carry letters: fresh ciphers with the source in context, and single letters moved.
+"""What the embedded base would have to read to carry letters: fresh ciphers and grammars in context, single letters moved, single steps.
 
 As in `pbb.documents.pretraining` no document runs a program that does not stand in its prompt, and every name is from the shelf that no
 recipe draws from. `pbb pretrain` does not use this yet; to mix it in, take so many of a phase's documents from `strings_document`.
@@ -25,6 +25,9 @@ from pbb.documents.render import (
 )
 from pbb.programs.cipher import ALPHABET, KINDS, SHIFTED, draw
 from pbb.programs.ciphers import call, program, text
+from pbb.programs.grammar import START, Rules, derivations, step
+from pbb.programs.grammar import draw as draw_rules
+from pbb.programs.grammars import program as grammar
 from pbb.programs.program import Program
 
 SHARES = {
@@ -36,6 +39,8 @@ SHARES = {
     "source": 0.04,
     "drill": 0.26,
 }
+GRAMMARS = 0.4
+"""How many of the documents are about grammars; the others are about ciphers."""
 PROSE = 0.12
 SIZE = 10
 LETTERS = (2, 6)
@@ -74,6 +79,45 @@ def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document
     )
 
 
+def fresh_rules(rng: random.Random) -> Rules:
+    """A grammar of the size that recipes draw."""
+    while True:
+        rules = draw_rules(rng, rng.randint(1, 2), alternatives=3, terminals=4, right=3)
+        if rules is not None:
+            return rules
+
+
+def fresh_grammar(rng: random.Random, name: str) -> Program:
+    """A grammar that is made up on the spot, with the choices of one derivation."""
+    while True:
+        rules = fresh_rules(rng)
+        by_steps: dict[int, list[list[int]]] = {}
+        for choices, _ in derivations(rules, (1, 5), 10):
+            by_steps.setdefault(len(choices), []).append(choices)
+        if by_steps:
+            chosen = rng.choice(by_steps[rng.choice(list(by_steps))])
+            return grammar(name, rules, "io", {"train": [chosen]}, {})
+
+
+def step_drill(rng: random.Random, t: Templates) -> Document:
+    """One production applied, as in the middle of a trace: `Find 'abSc' with S = 'bSb'. Only the answer.`"""
+    rules = fresh_rules(rng)
+    form = START
+    for _ in range(rng.randrange(4)):
+        after = step(rules, form, rng.randrange(3))
+        form = form if after.islower() or len(after) > 10 else after
+    symbol = next(s for s in form if s in rules)
+    choice = rng.randrange(3)
+    return Document(
+        prompt=prompt(t, rng, f"{form!r} with {symbol} = {rules[symbol][choice]!r}", "direct"),
+        completion=repr(step(rules, form, choice)) + rng.choice(t.tails),
+        program="",
+        group="io",
+        kind="execution",
+        ask="direct",
+    )
+
+
 def in_context(p: Program, ask: str, t: Templates, rng: random.Random, prose: float = PROSE) -> Document:
     """A document about a program whose source, or prose, stands above the question."""
     context: Representation = "prose" if rng.random() < prose else "source"
@@ -93,8 +137,11 @@ def _below(d: Document, shown: str) -> Document:
 def strings_document(seed: int, index: int, passing: Sequence[str]) -> Document:
     """Document `index` of a corpus about strings; `passing` are the names to draw from (`names(n, seed, "passing")`)."""
     rng = random.Random(f"strings:{seed}:{index}")
-    t = templates("ciphers")
+    about_grammars = rng.random() < GRAMMARS
+    t = templates("grammars" if about_grammars else "ciphers")
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     if kind == "drill":
-        return letter_drill(rng, t)
-    return in_context(fresh_cipher(rng, rng.choice(passing)), kind, t, rng)
+        return step_drill(rng, t) if about_grammars else letter_drill(rng, t)
+    name = rng.choice(passing)
+    p = fresh_grammar(rng, name) if about_grammars else fresh_cipher(rng, name)
+    return in_context(p, kind, t, rng)

@@ -29,7 +29,7 @@ from pbb.programs.grammar import choices_of, rules_of, used
 ASK: Ask = "sample"
 LONGEST = 60
 """Letters of the longest string whose membership is looked into; longer ones count as none of the language."""
-GUESSES = 20
+GUESSES = 5
 """Random strings for each sample that was read."""
 MEASURES = ("member", "distinct", "coverage", "random")
 
