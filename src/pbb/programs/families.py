@@ -8,9 +8,10 @@ from pydantic import Discriminator, Tag
 
 from pbb.programs.brought import Brought
 from pbb.programs.family import Data
+from pbb.programs.leetcode import Leetcode
 from pbb.programs.random_arithmetic import Arithmetic
 
-FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "file": Brought}
+FAMILIES: dict[str, type[Data]] = {"arithmetic": Arithmetic, "file": Brought, "leetcode": Leetcode}
 
 
 def _name(data: Any) -> str | None:
@@ -19,7 +20,9 @@ def _name(data: Any) -> str | None:
 
 
 AnyData = Annotated[
-    Annotated[Arithmetic, Tag("arithmetic")] | Annotated[Brought, Tag("file")],
+    Annotated[Arithmetic, Tag("arithmetic")]
+    | Annotated[Brought, Tag("file")]
+    | Annotated[Leetcode, Tag("leetcode")],
     Discriminator(
         _name,
         custom_error_type="family",

@@ -70,7 +70,10 @@ def _value(node: ast.expr) -> Any:
         value = ast.literal_eval(_json(node))
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as e:
         raise ValueError("no literal") from e
-    if any(isinstance(n, (ast.Set, ast.BinOp)) or isinstance(getattr(n, "value", 0), (bytes, complex)) for n in ast.walk(node)):
+    if any(
+        isinstance(n, (ast.Set, ast.BinOp)) or isinstance(getattr(n, "value", 0), (bytes, complex))
+        for n in ast.walk(node)
+    ):
         raise ValueError("a set, bytes or a complex number")
     return value
 
@@ -93,7 +96,11 @@ def _near(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_near(x, y) for x, y in zip(a, b, strict=True))
     if type(a) is float or type(b) is float:
-        return isinstance(a, (int, float)) and isinstance(b, (int, float)) and abs(a - b) <= 1e-5 * max(1, abs(a), abs(b))
+        return (
+            isinstance(a, (int, float))
+            and isinstance(b, (int, float))
+            and abs(a - b) <= 1e-5 * max(1, abs(a), abs(b))
+        )
     return type(a) is type(b) and bool(a == b)
 
 
@@ -109,7 +116,9 @@ class Domain:
         elif self.kind in (list, tuple, str):
             lengths = [len(v) for v in self.values]
             self.shortest, self.longest = min(lengths), max(lengths)
-            self.sorted = self.kind is not str and all(_is_sorted(v) for v in self.values) and self.longest > 1
+            self.sorted = (
+                self.kind is not str and all(_is_sorted(v) for v in self.values) and self.longest > 1
+            )
             self.distinct = self.longest > 1 and all(len({repr(x) for x in v}) == len(v) for v in self.values)
             self.even = _equal_lengths(self.values)
             self.fixed = self.shortest == self.longest and len(self.values) > 3
@@ -135,7 +144,13 @@ class Domain:
         return value
 
     def _number(self, value: int, rng: random.Random, slack: int) -> int:
-        low = self.low if not slack else min(self.low, 1) if self.low > 0 else self.low - (slack if self.low < 0 else 0)
+        low = (
+            self.low
+            if not slack
+            else min(self.low, 1)
+            if self.low > 0
+            else self.low - (slack if self.low < 0 else 0)
+        )
         high = self.high + slack
         if rng.random() < 0.5:
             value += rng.choice((-3, -2, -1, 1, 2, 3))
@@ -163,7 +178,12 @@ class Domain:
             elif move == "extend" and len(value) < self.longest + slack and self.item.values:
                 seen = rng.choice(self.item.values)
                 new = self._item(seen, rng, slack) if rng.random() < 0.5 else seen
-                if not self.even or not value or not isinstance(new, (list, str)) or len(new) == len(value[0]):
+                if (
+                    not self.even
+                    or not value
+                    or not isinstance(new, (list, str))
+                    or len(new) == len(value[0])
+                ):
                     value.insert(rng.randint(0, len(value)), new)
         if self.distinct:
             value = list({repr(x): x for x in value}.values())
@@ -181,7 +201,11 @@ class Domain:
     def _string(self, value: str, rng: random.Random, slack: int) -> str:
         letters = list(value)
         for _ in range(rng.choice((1, 1, 2, 3))):
-            move = "change" if self.fixed else rng.choice(("change", "change", "drop", "insert", "shuffle", "reverse"))
+            move = (
+                "change"
+                if self.fixed
+                else rng.choice(("change", "change", "drop", "insert", "shuffle", "reverse"))
+            )
             if move == "change" and letters:
                 letters[rng.randrange(len(letters))] = rng.choice(self.letters)
             elif move == "drop" and len(letters) > min(1, self.shortest):
@@ -223,14 +247,19 @@ class Mutation:
             (i, j)
             for i in range(width)
             for j in range(width)
-            if all(type(a[i]) is int and isinstance(a[j], (list, str)) and a[i] == len(a[j]) for a in self.inputs)
+            if all(
+                type(a[i]) is int and isinstance(a[j], (list, str)) and a[i] == len(a[j]) for a in self.inputs
+            )
         ]
         # lists that are always as long as one another, such as prices and weights
         self.pairs = [
             (i, j)
             for i in range(width)
             for j in range(i)
-            if all(isinstance(a[i], list) and isinstance(a[j], list) and len(a[i]) == len(a[j]) for a in self.inputs)
+            if all(
+                isinstance(a[i], list) and isinstance(a[j], list) and len(a[i]) == len(a[j])
+                for a in self.inputs
+            )
         ]
         self.seen = {repr(args) for args in self.inputs}
 

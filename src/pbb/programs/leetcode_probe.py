@@ -63,6 +63,8 @@ def with_copies(function: ast.FunctionDef, args: list[Any]) -> ast.FunctionDef:
         if isinstance(value, list):
             name = parameter.arg
             deep = any(isinstance(item, list) for item in value)
-            first.append(ast.parse(f"{name} = [row[:] for row in {name}]" if deep else f"{name} = {name}[:]").body[0])
+            first.append(
+                ast.parse(f"{name} = [row[:] for row in {name}]" if deep else f"{name} = {name}[:]").body[0]
+            )
     copied.body = [*first, *copied.body]
     return copied

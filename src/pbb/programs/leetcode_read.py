@@ -60,7 +60,7 @@ def read_problems(
     """
     problems: dict[str, Problem] = {}
     fallen: list[Fallen] = []
-    rows = _file(Path(source)) if not _is_hub(source) else _hub(source)
+    rows = _file(Path(source)) if not is_hub(source) else _hub(source)
     for number, row in enumerate(rows, 1):
         where = f"line {number}"
         try:
@@ -79,9 +79,14 @@ def read_problems(
     return list(problems.values()), fallen
 
 
-def _is_hub(source: str) -> bool:
+def is_hub(source: str) -> bool:
+    """Whether this is the id of a data set on the hub, and no file."""
     path = Path(source)
-    return not path.exists() and not path.name.endswith((".jsonl", ".gz", ".json")) and bool(HUB.fullmatch(source))
+    return (
+        not path.exists()
+        and not path.name.endswith((".jsonl", ".gz", ".json"))
+        and bool(HUB.fullmatch(source))
+    )
 
 
 def _file(path: Path) -> Iterator[bytes | LeftOut]:
@@ -149,9 +154,13 @@ def _problem(row: Any) -> Problem:
     return Problem(texts["task_id"], statement, texts["completion"], entry[1], prompt, given, about)
 
 
-EXAMPLES = re.compile(r"\n\s*(Example|Examples|Input|Output|Constraints|Follow[- ]?up|Note)\b[^\n]{0,20}:|```|Please complete the following")
+EXAMPLES = re.compile(
+    r"\n\s*(Example|Examples|Input|Output|Constraints|Follow[- ]?up|Note)\b[^\n]{0,20}:|```|Please complete the following"
+)
 SENTENCE = re.compile(r"(?<=[.!?:])\s+|\n+")
-TELLING = re.compile(r"\bexample|\binstance\b|\be\.g\.|\bi\.e\.|\binput\s*:|\boutput\s*:|->|=>|class Solution", re.IGNORECASE)
+TELLING = re.compile(
+    r"\bexample|\binstance\b|\be\.g\.|\bi\.e\.|\binput\s*:|\boutput\s*:|->|=>|class Solution", re.IGNORECASE
+)
 
 
 def word_problem(problem: Problem, length: int) -> str:

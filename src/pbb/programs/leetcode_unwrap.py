@@ -25,7 +25,19 @@ from pbb.programs.renaming import BUILTINS, fresh, outer, own, rename, spellings
 
 STARS = ("typing", "functools", "collections", "itertools", "heapq", "bisect", "string", "operator", "math")
 """Where `Counter` and the like are looked for when the prompt of a solution imports nothing; later ones win."""
-RANDOM = {"random", "randint", "randrange", "choice", "choices", "shuffle", "uniform", "getrandbits", "rand7", "secrets", "rand10"}
+RANDOM = {
+    "random",
+    "randint",
+    "randrange",
+    "choice",
+    "choices",
+    "shuffle",
+    "uniform",
+    "getrandbits",
+    "rand7",
+    "secrets",
+    "rand10",
+}
 ENTRY = "solution"
 
 Parsed = ast.FunctionDef | ast.ClassDef
@@ -78,9 +90,16 @@ def _refuse_kinds(tree: ast.Module) -> None:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {word for node in ast.walk(tree) for word in _quoted(node)}
     defined = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    defined |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    defined |= {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
     defined |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    imported = {a.name for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) for a in node.names}
+    imported = {
+        a.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for a in node.names
+    }
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     for reason, words in (
         ("linked lists", {"ListNode", "PolyNode"}),
@@ -95,7 +114,12 @@ def _quoted(node: ast.AST) -> list[str]:
     """The words of an annotation in quotes, such as "Optional['TreeNode']"."""
     annotation = getattr(node, "annotation", None) or getattr(node, "returns", None)
     texts = [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant)] if annotation else []
-    return [word for text in texts if isinstance(text, str) for word in text.replace("[", " ").replace("]", " ").split()]
+    return [
+        word
+        for text in texts
+        if isinstance(text, str)
+        for word in text.replace("[", " ").replace("]", " ").split()
+    ]
 
 
 def _refuse_results(solution: ast.ClassDef, method: str) -> None:
@@ -156,7 +180,13 @@ def _joined(solution: ast.ClassDef, method: str, module: list[ast.stmt]) -> ast.
     if len(methods) + len(fields) != sum(not isinstance(n, ast.Pass) for n in solution.body):
         raise LeftOut("not one function", "statements in class Solution")
     main = methods[method]
-    if main.decorator_list or main.args.vararg or main.args.kwonlyargs or main.args.kwarg or solution.decorator_list:
+    if (
+        main.decorator_list
+        or main.args.vararg
+        or main.args.kwonlyargs
+        or main.args.kwarg
+        or solution.decorator_list
+    ):
         raise LeftOut("not one function", "decorated, or takes keywords")
     selves = {name: _self(n) for name, n in methods.items()}
     used = _reached(methods, selves, method)
@@ -191,16 +221,24 @@ def _joined(solution: ast.ClassDef, method: str, module: list[ast.stmt]) -> ast.
                 attributes[field] = attributes.get(field) or fresh(field, taken)
     assigned = {field for field in attributes if field not in {t for n in fields for t in spellings(n)}}
     for name in used:
-        _Members(selves[name], members | attributes, set(attributes.values()), name == method).visit(methods[name])
+        _Members(selves[name], members | attributes, set(attributes.values()), name == method).visit(
+            methods[name]
+        )
     for n in plain:
-        n.decorator_list = [d for d in n.decorator_list if not (isinstance(d, ast.Name) and d.id in ("staticmethod", "classmethod"))]
+        n.decorator_list = [
+            d
+            for d in n.decorator_list
+            if not (isinstance(d, ast.Name) and d.id in ("staticmethod", "classmethod"))
+        ]
         n.args.args = n.args.args[1:] if selves[n.name] else n.args.args
         n.name = members[n.name]
     begun = [n for n in plain if n.name == members.get("__init__")]
     plain = [n for n in plain if n not in begun]
     main.name = ENTRY
     unbound = sorted(attributes[field] for field in assigned if attributes[field] not in own(main))
-    first: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in unbound]
+    first: list[ast.stmt] = [
+        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in unbound
+    ]
     calls: list[ast.stmt] = [ast.Expr(ast.Call(ast.Name(n.name, ast.Load()), [], [])) for n in begun]
     main.body = [*module, *fields, *first, *plain, *begun, *calls, *main.body]
     return ast.fix_missing_locations(main)
@@ -314,7 +352,12 @@ def _imports(statements: Sequence[ast.stmt]) -> dict[str, Import]:
 def _import_statements(function: ast.FunctionDef, table: dict[str, Import]) -> list[ast.stmt]:
     """Imports of the names that a function looks up outside of itself. A builtin stays one, whatever a star would make of it."""
     looked_up = sorted(
-        {s.get_name() for t in list(tables(ast.unparse(function)))[1:] for s in t.get_symbols() if s.is_global()}
+        {
+            s.get_name()
+            for t in list(tables(ast.unparse(function)))[1:]
+            for s in t.get_symbols()
+            if s.is_global()
+        }
         - {ENTRY}
         - BUILTINS
     )

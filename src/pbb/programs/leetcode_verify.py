@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pbb.programs.leetcode_inputs import Mutation, agrees, parameters, read_input
 from pbb.programs.leetcode_probe import PROBE, probed, with_copies
@@ -48,9 +48,17 @@ class Needs:
     max_trace: int = 0
 
 
+class Given(NamedTuple):
+    """A given pair: its arguments and its output's text. published: it stands in the statement, so it may be known from anywhere."""
+
+    args: list[Any]
+    output: str
+    published: bool
+
+
 @dataclass
 class Call:
-    """One call that has held. published: it stands in the statement, so that it may be known from anywhere."""
+    """One call that has held. published: see Given."""
 
     args: list[Any]
     output: Any
@@ -64,7 +72,7 @@ class Candidate:
 
     problem: Problem
     function: ast.FunctionDef
-    given: list[tuple[list[Any], str]]
+    given: list[Given]
     mutation: Mutation
     rng: random.Random
     calls: list[Call] = field(default_factory=list)
@@ -87,9 +95,11 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
         raise LeftOut("too long", f"{lines} lines")
     names, needed = parameters(function)
     given = []
+    statement = "".join(problem.statement.split())
     for text, output in sorted(problem.pairs, key=lambda pair: len(pair[0])):
         try:
-            given.append((read_input(text, names, needed), output))
+            args = read_input(text, names, needed)
+            given.append(Given(args, output, "".join(text.split()) in statement))
         except ValueError as e:
             why = str(e)
         if len(given) == GIVEN:
@@ -97,7 +107,7 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
     if not given:
         raise LeftOut("no I/O pairs", f"none of {len(problem.pairs)} can be read: {why}")
     rng = random.Random(f"leetcode:{seed}:{problem.name}")
-    return Candidate(problem, function, given, Mutation([args for args, _ in given], rng), rng)
+    return Candidate(problem, function, given, Mutation([g.args for g in given], rng), rng)
 
 
 class Verifier:
@@ -142,7 +152,7 @@ class Verifier:
 
     @staticmethod
     def _inputs(c: Candidate, first: bool, slack: int, needs: Needs) -> list[list[Any]]:
-        given = [args for args, _ in c.given] if first else []
+        given = [g.args for g in c.given] if first else []
         count = max(0, 2 * (needs.train + needs.test) - len(given))
         return [*given, *c.mutation.draw(count, slack, needs.max_input)]
 
@@ -159,13 +169,13 @@ class Verifier:
                 if e.reason == CHANGES and not c.copies:
                     again.append((c, inputs))
         for c, _ in again:
-            c.function = with_copies(c.function, c.given[0][0])
+            c.function = with_copies(c.function, c.given[0].args)
             c.copies, c.fault = True, None
             c.calls.clear()
             c.refused.clear()
         if again:
             # what was kept in earlier rounds is kept no longer, so the given inputs come in anew
-            inputs = [_merged([args for args, _ in c.given], drawn) for c, drawn in again]
+            inputs = [_merged([g.args for g in c.given], drawn) for c, drawn in again]
             self._execute([c for c, _ in again], inputs, True, needs)
 
     def _both(
@@ -215,9 +225,7 @@ def _judge(
     needs: Needs,
 ) -> None:
     """Keep the calls that hold. Raises LeftOut where the whole problem is at fault."""
-    expected = [text for _, text in c.given] if given else []
-    statement = "".join(c.problem.statement.split())
-    published = {repr(args) for args, text in _texts(c) if text in statement}
+    expected = [g.output for g in c.given] if given else []
     agreed = 0
     for i, (args, outcome, other) in enumerate(zip(inputs, outcomes, again, strict=True)):
         if _hung([outcome, other]):
@@ -230,7 +238,9 @@ def _judge(
         value, unchanged = outcome.value  # type: ignore[misc]
         if i < len(expected) and not _tells_nothing(expected[i]):
             if not agrees(expected[i], value):
-                raise LeftOut("disagrees with its pairs", f"{args!r:.60} gives {value!r:.40}, not {expected[i]:.40}")
+                raise LeftOut(
+                    "disagrees with its pairs", f"{args!r:.60} gives {value!r:.40}, not {expected[i]:.40}"
+                )
             agreed += 1
         if not unchanged:
             raise LeftOut(CHANGES, repr(args)[:80])
@@ -239,19 +249,9 @@ def _judge(
         elif _rough(value):
             c.refused["numbers of many digits"] += 1
         else:
-            c.calls.append(Call(args, value, repr(args) in published))
+            c.calls.append(Call(args, value, i < len(expected) and c.given[i].published))
     if given and not agreed:
         raise _shortage(c) if c.refused else LeftOut("no I/O pairs", "none with an output")
-
-
-def _texts(c: Candidate) -> Iterator[tuple[list[Any], str]]:
-    """The given inputs with their texts as they would stand in the statement, without spaces."""
-    names, needed = parameters(c.function)
-    for text, _ in c.problem.pairs[: 4 * GIVEN]:
-        try:
-            yield read_input(text, names, needed), "".join(text.split())
-        except ValueError:
-            continue
 
 
 def _tells_nothing(expected: str) -> bool:

@@ -66,7 +66,9 @@ def tables(source: str) -> Iterator[symtable.SymbolTable]:
 def outer(statements: list[ast.stmt]) -> set[str]:
     """The names that statements bind or look up outside of their own functions."""
     module, *inner = tables(ast.unparse(ast.Module(statements, [])))
-    return set(module.get_identifiers()) | {s.get_name() for t in inner for s in t.get_symbols() if s.is_global()}
+    return set(module.get_identifiers()) | {
+        s.get_name() for t in inner for s in t.get_symbols() if s.is_global()
+    }
 
 
 def own(function: ast.FunctionDef) -> set[str]:
@@ -80,7 +82,11 @@ def variables(function: ast.FunctionDef) -> list[str]:
     kept = {function.name}
     for table in list(tables(ast.unparse(function)))[1:]:
         for symbol in table.get_symbols():
-            if symbol.is_global() or symbol.is_imported() or (table.get_type() == "class" and symbol.is_local()):
+            if (
+                symbol.is_global()
+                or symbol.is_imported()
+                or (table.get_type() == "class" and symbol.is_local())
+            ):
                 kept.add(symbol.get_name())
     names: dict[str, None] = {}
     for node in ast.walk(function):
