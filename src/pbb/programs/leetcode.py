@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from pbb.errors import PbbError
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
-from pbb.programs.leetcode_probe import PROBE, probed
+from pbb.programs.leetcode_probe import PROBE, probed, watched
 from pbb.programs.leetcode_read import Fallen, is_hub, read_problems, word_problem
 from pbb.programs.leetcode_unwrap import ENTRY
 from pbb.programs.leetcode_verify import Call, Candidate, Needs, Verifier
@@ -86,7 +86,7 @@ class Leetcode(Data):
                 )
             if len(kept) < count:
                 report(1, 1, f"{len(kept)} programs, all that there are, not {count}")
-            groups: list[Group] = ["source_only"] * self.source_only + ["io"] * (len(kept) - self.source_only)
+            groups: list[Group] = ["source_only" if i < self.source_only else "io" for i in range(len(kept))]
             return records(kept, groups, seed, self.rename, self.statement, workers[0])
 
     def needs(self) -> Needs:
@@ -201,9 +201,9 @@ def _twins(found: Sequence[Candidate], first: int, asked: int, worker: Worker) -
         for i, c, _ in rivals:
             calls = c.chosen["test"][:asked]
             same = [
-                o.error is None and repr(o.value[0]) == repr(call.output)
+                o.error is None and repr(watched(o)[0]) == repr(call.output)
                 for call, o in zip(calls, outcomes, strict=False)
-            ]  # type: ignore[index]
+            ]
             if all(same) and i not in dropped and j not in dropped:
                 dropped.add(max(i, j))
     return dropped

@@ -46,7 +46,19 @@ def read_input(text: str, names: Sequence[str], needed: int) -> list[Any]:
     wanted = names[: max(needed, len(given))]
     if len(call.args) > len(names) or set(given) != set(wanted):
         raise ValueError("other parameters")
-    return [given[name] for name in wanted]
+    args = [given[name] for name in wanted]
+    if not writable(args):
+        raise ValueError("halves of characters")
+    return args
+
+
+def writable(value: Any) -> bool:
+    """Whether all text in a literal consists of whole characters, so that it can be written to a file."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return all(writable(v) for pair in value.items() for v in pair)
+    return not isinstance(value, (list, tuple)) or all(map(writable, value))
 
 
 def _parsed(text: str) -> ast.expr:
@@ -154,16 +166,16 @@ class Domain:
         high = self.high + slack
         if rng.random() < 0.5:
             value += rng.choice((-3, -2, -1, 1, 2, 3))
-            return min(max(value, low), high)
+            return int(min(max(value, low), high))
         return rng.randint(low, high)
 
     def _list(self, value: list[Any], rng: random.Random, slack: int) -> list[Any]:
         if self.even and value and isinstance(value[0], (list, str)):
-            moves = ("item", "item", "drop", "extend") if not self.fixed else ("item",)
+            moves = ["item"] if self.fixed else ["item", "item", "drop", "extend"]
         elif self.fixed:
-            moves = ("item", "item", "shuffle")
+            moves = ["item", "item", "shuffle"]
         else:
-            moves = ("item", "item", "item", "shuffle", "drop", "drop", "extend", "prefix")
+            moves = ["item", "item", "item", "shuffle", "drop", "drop", "extend", "prefix"]
         for _ in range(rng.choice((1, 1, 2, 3))):
             move = rng.choice(moves)
             if move == "item" and value:

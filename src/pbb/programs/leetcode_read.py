@@ -130,10 +130,12 @@ def _problem(row: Any) -> Problem:
     """Raises LeftOut where a row follows neither schema."""
     if not isinstance(row, dict):
         raise LeftOut("wrong schema", "no object")
-    meta = row.get("meta") if isinstance(row.get("meta"), dict) else row
-    texts = {key: row.get(key) for key in ("task_id", "completion", "entry_point")}
-    if bad := next((key for key, text in texts.items() if not isinstance(text, str) or not text), None):
-        raise LeftOut("wrong schema", f"no {bad}")
+    inner = row.get("meta")
+    meta: dict[str, Any] = inner if isinstance(inner, dict) else row
+    for key in ("task_id", "completion", "entry_point"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            raise LeftOut("wrong schema", f"no {key}")
+    name, completion, entry_point = row["task_id"], row["completion"], row["entry_point"]
     statement = row.get("problem_description") or meta.get("question_title") or row.get("query") or ""
     prompt, pairs = row.get("prompt", ""), row.get("input_output")
     if not isinstance(statement, str) or not isinstance(prompt, str) or not isinstance(pairs, list):
@@ -145,13 +147,14 @@ def _problem(row: Any) -> Problem:
     ]
     if len(given) < len(pairs):
         raise LeftOut("wrong schema", "input_output")
-    if len(texts["completion"]) + len(prompt) > LONGEST_CODE:
+    "\n".join((name, statement, completion, prompt)).encode()  # halves of characters raise a ValueError
+    if len(completion) + len(prompt) > LONGEST_CODE:
         raise LeftOut("too long", f"more than {LONGEST_CODE} characters")
-    entry = ENTRY_POINT.fullmatch(texts["entry_point"])
+    entry = ENTRY_POINT.fullmatch(entry_point)
     if entry is None:
-        raise LeftOut("class design", texts["entry_point"][:80])
+        raise LeftOut("class design", entry_point[:80])
     about = {key: meta[key] for key in ("question_id", "difficulty") if isinstance(meta.get(key), (int, str))}
-    return Problem(texts["task_id"], statement, texts["completion"], entry[1], prompt, given, about)
+    return Problem(name, statement, completion, entry[1], prompt, given, about)
 
 
 EXAMPLES = re.compile(

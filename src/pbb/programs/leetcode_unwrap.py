@@ -38,7 +38,7 @@ RANDOM = {
     "secrets",
     "rand10",
 }
-ENTRY = "solution"
+ENTRY = "pbb_solution"
 
 Parsed = ast.FunctionDef | ast.ClassDef
 
@@ -53,7 +53,7 @@ class LeftOut(Exception):
 
 
 def unwrap(completion: str, method: str, prompt: str = "") -> ast.FunctionDef:
-    """The function `solution`, with the parameters of the method.
+    """The function `pbb_solution`, with the parameters of the method.
 
     prompt: the imports that the solution counts on.
 
@@ -211,7 +211,9 @@ def _joined(solution: ast.ClassDef, method: str, module: list[ast.stmt]) -> ast.
         targets = n.targets if isinstance(n, ast.Assign) else [n.target]
         if not all(isinstance(t, ast.Name) for t in targets):
             raise LeftOut("not one function", "attributes of class Solution")
-        attributes |= {t.id: t.id for t in targets if isinstance(t, ast.Name)}
+        for name in (t.id for t in targets if isinstance(t, ast.Name)):
+            alone = _private(name, solution, module)
+            attributes[name] = attributes.get(name) or (name if alone else fresh(name, taken))
     for name in [*used]:
         for node in ast.walk(methods[name]):
             if _member(node, selves[name]) and isinstance(node.ctx, ast.Store):  # type: ignore[attr-defined]
@@ -219,19 +221,21 @@ def _joined(solution: ast.ClassDef, method: str, module: list[ast.stmt]) -> ast.
                 if field in methods:
                     raise LeftOut("not one function", f"a method {field} that is replaced")
                 attributes[field] = attributes.get(field) or fresh(field, taken)
-    assigned = {field for field in attributes if field not in {t for n in fields for t in spellings(n)}}
+    assigned = {name for name in attributes if name not in {t for n in fields for t in spellings(n)}}
+    for n in fields:
+        rename(n, attributes)
     for name in used:
         _Members(selves[name], members | attributes, set(attributes.values()), name == method).visit(
             methods[name]
         )
-    for n in plain:
-        n.decorator_list = [
+    for helper in plain:
+        helper.decorator_list = [
             d
-            for d in n.decorator_list
+            for d in helper.decorator_list
             if not (isinstance(d, ast.Name) and d.id in ("staticmethod", "classmethod"))
         ]
-        n.args.args = n.args.args[1:] if selves[n.name] else n.args.args
-        n.name = members[n.name]
+        helper.args.args = helper.args.args[1:] if selves[helper.name] else helper.args.args
+        helper.name = members[helper.name]
     begun = [n for n in plain if n.name == members.get("__init__")]
     plain = [n for n in plain if n not in begun]
     main.name = ENTRY

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pbb.programs.leetcode_inputs import Mutation, agrees, parameters, read_input
-from pbb.programs.leetcode_probe import PROBE, probed, with_copies
+from pbb.programs.leetcode_inputs import Mutation, agrees, parameters, read_input, writable
+from pbb.programs.leetcode_probe import PROBE, probed, watched, with_copies
 from pbb.programs.leetcode_read import Fallen, Problem
 from pbb.programs.leetcode_unwrap import ENTRY, LeftOut, unwrap
 from pbb.programs.program import Split
@@ -143,12 +143,12 @@ class Verifier:
             for c in pending:
                 _choose(c, needs)
             pending = [c for c in pending if not c.chosen]
-        for c in made:
-            if isinstance(c, Fallen) or c.chosen:
-                yield c
+        for result in made:
+            if isinstance(result, Fallen) or result.chosen:
+                yield result
             else:
-                fault = c.fault or _shortage(c)
-                yield Fallen(c.problem.name, fault.reason, fault.detail)
+                fault = result.fault or _shortage(result)
+                yield Fallen(result.problem.name, fault.reason, fault.detail)
 
     @staticmethod
     def _inputs(c: Candidate, first: bool, slack: int, needs: Needs) -> list[list[Any]]:
@@ -235,7 +235,7 @@ def _judge(
         if outcome.error is not None:
             c.refused[ERRORS.get(outcome.error.partition(":")[0], "crashes")] += 1
             continue
-        value, unchanged = outcome.value  # type: ignore[misc]
+        value, unchanged = watched(outcome)
         if i < len(expected) and not _tells_nothing(expected[i]):
             if not agrees(expected[i], value):
                 raise LeftOut(
@@ -246,6 +246,8 @@ def _judge(
             raise LeftOut(CHANGES, repr(args)[:80])
         if len(repr(args)) - 2 > needs.max_input or len(repr(value)) > needs.max_output:
             c.refused["long calls"] += 1
+        elif not writable(value):
+            c.refused["output is no literal"] += 1
         elif _rough(value):
             c.refused["numbers of many digits"] += 1
         else:

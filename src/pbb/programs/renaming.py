@@ -23,9 +23,9 @@ def rename(tree: ast.AST, spelling: Mapping[str, str]) -> None:
         for field in ("id", "name", "arg", "rest", "asname"):
             old = getattr(node, field, None)
             # an alias has a name too, that of a module, and a keyword an arg, that of a parameter
-            if isinstance(old, str) and not isinstance(node, ast.keyword) and old in spelling:
-                if not (isinstance(node, ast.alias) and field == "name"):
-                    setattr(node, field, spelling[old])
+            module = isinstance(node, ast.alias) and field == "name"
+            if isinstance(old, str) and old in spelling and not module and not isinstance(node, ast.keyword):
+                setattr(node, field, spelling[old])
         if isinstance(node, ast.alias) and node.asname is None and node.name in spelling:
             node.asname = spelling[node.name]
         if isinstance(node, (ast.Global, ast.Nonlocal)):
