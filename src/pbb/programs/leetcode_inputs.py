@@ -190,12 +190,7 @@ class Domain:
             elif move == "extend" and len(value) < self.longest + slack and self.item.values:
                 seen = rng.choice(self.item.values)
                 new = self._item(seen, rng, slack) if rng.random() < 0.5 else seen
-                if (
-                    not self.even
-                    or not value
-                    or not isinstance(new, (list, str))
-                    or len(new) == len(value[0])
-                ):
+                if not self.even or not value or _size(new) == _size(value[0]):
                     value.insert(rng.randint(0, len(value)), new)
         if self.distinct:
             value = list({repr(x): x for x in value}.values())
@@ -206,7 +201,7 @@ class Domain:
     def _item(self, value: Any, rng: random.Random, slack: int) -> Any:
         for _ in range(4):
             new = self.item.mutant(value, rng, slack)
-            if not self.even or not isinstance(value, (list, str)) or len(new) == len(value):
+            if not self.even or _size(new) == _size(value):
                 return new
         return value
 
@@ -229,6 +224,10 @@ class Domain:
             elif move == "reverse":
                 letters.reverse()
         return "".join(letters)
+
+
+def _size(value: Any) -> int | None:
+    return len(value) if isinstance(value, (list, tuple, str)) else None
 
 
 def _is_sortable(value: Sequence[Any]) -> bool:
