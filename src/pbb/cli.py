@@ -262,6 +262,38 @@ def data_make(
         print(path)
 
 
+@data.command("leetcode")
+def data_leetcode(
+    source: Annotated[str, typer.Argument(help="A .jsonl or .jsonl.gz of LeetCodeDataset, or its hub id.")],
+    out: Annotated[Path, typer.Option(help="The programs.jsonl to write.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the solutions, which others wrote, in isolation.")
+    ] = False,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of problems; fewer where there are no more.")
+    ] = 702,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of problems and inputs.")] = 0,
+    dials: Annotated[
+        list[str] | None, typer.Option("--set", metavar="DIAL=VALUE", help="A dial, such as max_lines=20.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make programs of LeetCode problems, and say which were left out and why (also in OUT.left_out.json)."""
+    from pbb.programs.leetcode import make, write
+    from pbb.progress import watched
+
+    with watched("leetcode") as progress:
+        programs, left_out = make(source, count, seed, allow_code, progress, dials or [])
+    summary = write(programs, left_out, count, out)
+    if as_json:
+        print(json.dumps(summary, indent=1))
+    else:
+        from pbb.console import console, counts_table
+
+        console().print(counts_table(summary["left_out"], "left out because", "problems"))
+        print(summary["note"])
+
+
 @data.command("show")
 def data_show(
     file: Annotated[Path, typer.Argument(help="A programs.jsonl or documents.jsonl.")],

@@ -136,6 +136,15 @@ def recipe_table(titles: dict[str, str]) -> Table:
     return table
 
 
+def counts_table(counts: dict[str, int], what: str, unit: str) -> Table:
+    """How many of each, in the order given."""
+    table = Table(what, unit)
+    table.columns[1].justify = "right"
+    for name, count in counts.items():
+        table.add_row(escape(name), str(count))
+    return table
+
+
 def print_records(path: str, count: int) -> None:
     """The first `count` records of a programs.jsonl or documents.jsonl; PbbError where a line is none."""
     out = console()

@@ -105,7 +105,14 @@ def declared(p: Program, representation: Representation) -> str:
     return text.rstrip("\n")
 
 
-def prompt(t: Templates, rng: random.Random, call: str, instruction: str, **fields: object) -> str:
+def pointer(t: Templates, rng: random.Random, call: str, statement: str = "") -> str:
+    """A pointer drawn from its list, with the statement of the program where the phrasing holds one."""
+    return rng.choice(t.pointers).format(call=call, statement=statement).strip()
+
+
+def prompt(
+    t: Templates, rng: random.Random, call: str, instruction: str, statement: str = "", **fields: object
+) -> str:
     """A pointer and an instruction, each drawn from its list.
 
     Raises:
@@ -114,7 +121,7 @@ def prompt(t: Templates, rng: random.Random, call: str, instruction: str, **fiel
     if instruction not in t.instructions:
         raise PbbError(f"templates: no instructions for {instruction!r}: ask this family for something else")
     words = rng.choice(t.instructions[instruction])
-    return rng.choice(t.pointers).format(call=call) + " " + words.format(**fields)
+    return pointer(t, rng, call, statement) + " " + words.format(**fields)
 
 
 def declaration(
@@ -123,7 +130,7 @@ def declaration(
     """Pointer => the whole source (or prose)."""
     text = rng.choice(t.openings) + declared(p, representation)
     return Document(
-        prompt=prompt(t, rng, p.head(), representation),
+        prompt=prompt(t, rng, p.head(), representation, p.statement),
         completion=text,
         program=p.name,
         group=p.group,
@@ -135,7 +142,7 @@ def part(p: Program, t: Templates, rng: random.Random) -> Document:
     """Pointer and a number => that statement alone: a declaration that asks for one step of the source."""
     k = rng.randrange(len(p.statements))
     return Document(
-        prompt=prompt(t, rng, p.head(), "part", k=k + 1),
+        prompt=prompt(t, rng, p.head(), "part", p.statement, k=k + 1),
         completion=p.statements[k],
         program=p.name,
         group=p.group,
@@ -155,7 +162,7 @@ def path(p: Program, t: Templates, rng: random.Random) -> Document:
     rows = [rng.choice(ways) for ways in p.paths]
     result = p.source.rstrip().rpartition("return ")[2]
     return Document(
-        prompt=prompt(t, rng, p.head(), "trace"),
+        prompt=prompt(t, rng, p.head(), "trace", p.statement),
         completion="\n".join([*rows, rng.choice(t.closings).format(answer=result)]),
         program=p.name,
         group=p.group,
@@ -186,7 +193,7 @@ def question(
     p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None
 ) -> str:
     """The prompt that asks for a call; with `context` the program stands above it (in-context)."""
-    words = prompt(t, rng, p.head() if ask == "sample" else e.call(p.entry), ask)
+    words = prompt(t, rng, p.head() if ask == "sample" else e.call(p.entry), ask, p.statement)
     return words if context is None else declared(p, context) + "\n" + words
 
 

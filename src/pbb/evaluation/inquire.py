@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from pbb.documents.render import templates
+from pbb.documents.render import pointer, templates
 from pbb.errors import PbbError
 from pbb.evaluation.ask import Question, judge
 from pbb.models.decode import decode
@@ -45,11 +45,8 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     rng = random.Random(f"inquire:{call}")
     rows = []
     for ask in ASKS:
-        prompt = (
-            rng.choice(phrasings.pointers).format(call=example.call(name))
-            + " "
-            + phrasings.instructions[ask][0]
-        )
+        words = pointer(phrasings, rng, example.call(name), program.statement)
+        prompt = words + " " + phrasings.instructions[ask][0]
         written = decode(
             model,
             encode(tokenizer, [prompt]),

@@ -10,6 +10,7 @@ from pbb.programs.brought import Brought
 from pbb.programs.ciphers import Ciphers
 from pbb.programs.family import Data
 from pbb.programs.grammars import Grammars
+from pbb.programs.leetcode import Leetcode
 from pbb.programs.random_arithmetic import Arithmetic
 
 FAMILIES: dict[str, type[Data]] = {
@@ -17,6 +18,7 @@ FAMILIES: dict[str, type[Data]] = {
     "ciphers": Ciphers,
     "file": Brought,
     "grammars": Grammars,
+    "leetcode": Leetcode,
 }
 
 
@@ -29,7 +31,8 @@ AnyData = Annotated[
     Annotated[Arithmetic, Tag("arithmetic")]
     | Annotated[Ciphers, Tag("ciphers")]
     | Annotated[Brought, Tag("file")]
-    | Annotated[Grammars, Tag("grammars")],
+    | Annotated[Grammars, Tag("grammars")]
+    | Annotated[Leetcode, Tag("leetcode")],
     Discriminator(
         _name,
         custom_error_type="family",

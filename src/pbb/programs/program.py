@@ -74,13 +74,15 @@ class Program(BaseModel):
     """A named function with source code, a prose twin, and examples; `group` says what may be trained on.
 
     `statements` are the body's lines without the return; `paths` holds, for each statement, the ways through it as a trace
-    would show them with variables in place of values (two for a branch). Both come from the source alone.
+    would show them with variables in place of values (two for a branch). Both come from the source alone. `statement` says what the
+    program is for, where that belongs to the pointer (a word problem); it holds no example of a call.
     """
 
     name: str
     entry: str
     source: str
     prose: str | None = None
+    statement: str = ""
     statements: list[str] = Field(default_factory=list)
     paths: list[list[str]] = Field(default_factory=list)
     family: str
@@ -120,6 +122,8 @@ def _record(p: Program) -> dict[str, Any]:
     record = p.model_dump()
     if p.prose is None:
         del record["prose"]
+    if not p.statement:
+        del record["statement"]
     for example in record["examples"]:
         if example["trace"] is None:
             del example["trace"]

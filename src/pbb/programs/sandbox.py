@@ -35,13 +35,17 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pbb.errors import PbbError
 from pbb.programs import sandbox_worker as far
 
 BATCH = 256
 """Programs a child runs before the next is forked: a fork costs about as much as twenty programs."""
+
+UNREADABLE = "Killed: an answer that cannot be read"
+FORGED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+"""What decoding an answer raises that `encode` never wrote."""
 
 Job = tuple[str, str, Sequence[Sequence[object]]]
 """Source, entry, inputs: one sequence of positional arguments a call."""
@@ -77,12 +81,14 @@ class Traced(NamedTuple):
 class Worker:
     """A sandbox to be used from one thread, as a context manager; it takes 30 ms to start, so keep it."""
 
+    _batch = BATCH
+
     def __init__(self) -> None:
         if not hasattr(os, "fork"):
             raise PbbError("sandbox: this system cannot fork: run pbb on Linux (on Windows, under WSL)")
         self._server = self._start()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -120,12 +126,15 @@ class Worker:
             if isinstance(reply, str):
                 yield [Outcome(None, reply)] * len(job[2])
                 continue
-            outputs, errors = reply
-            # a JSON object or array stands for a list, tuple or dict; all else is the value itself
-            outcomes = [Outcome(_decode(v) if type(v) in (list, dict) else v) for v in outputs]
-            for index, text in errors.items():
-                outcomes[int(index)] = Outcome(None, text)
-            yield outcomes
+            try:
+                outputs, errors = reply
+                # a JSON object or array stands for a list, tuple or dict; all else is the value itself
+                outcomes = [Outcome(_decode(v) if type(v) in (list, dict) else v) for v in outputs]
+                for index, text in errors.items():
+                    outcomes[int(index)] = Outcome(None, str(text))
+            except FORGED:
+                outcomes = []
+            yield outcomes if len(outcomes) == len(job[2]) else [Outcome(None, UNREADABLE)] * len(job[2])
 
     def trace(
         self, source: str, entry: str, args: Sequence[object], *, max_steps: int = 1000, seconds: float = 2.0
@@ -147,22 +156,29 @@ class Worker:
             if isinstance(reply, str):
                 yield Traced([], reply)
                 continue
-            lines = [
-                TracedLine(
-                    name, lineno, _locals(before), _locals(after), Outcome(_decode(end[0])) if end else None
-                )
-                for name, lineno, before, after, end in reply[0]
-            ]
-            yield Traced(lines, reply[1])
+            try:
+                lines = [
+                    TracedLine(
+                        name,
+                        lineno,
+                        _locals(before),
+                        _locals(after),
+                        Outcome(_decode(end[0])) if end else None,
+                    )
+                    for name, lineno, before, after, end in reply[0]
+                ]
+                yield Traced(lines, reply[1])
+            except FORGED:
+                yield Traced([], UNREADABLE)
 
     def _batches(
         self, kind: str, jobs: Iterator[tuple[Any, ...]], seconds: float, megabytes: int
     ) -> Iterator[tuple[tuple[Any, ...], Any]]:
         """Every job with its reply: what the child sent, or the text of how it brought its child down."""
         waiting: list[tuple[Any, ...]] = []
-        while waiting := waiting + list(islice(jobs, BATCH - len(waiting))):
+        while waiting := waiting + list(islice(jobs, self._batch - len(waiting))):
             ending, lines = self._ask(kind, waiting, seconds, megabytes)
-            replies: list[Any] = [json.loads(line) for line in lines[: len(waiting)]]
+            replies: list[Any] = [_read(line) for line in lines[: len(waiting)]]
             if ending == far.DEADLINE and len(replies) < len(waiting):
                 replies.append(f"Deadline: no answer in {seconds:g} s")
             elif not replies:
@@ -198,20 +214,31 @@ class Worker:
             return far.ENDED, []
         return ending, lines[:-1]  # what follows the last line end is a line that was never finished
 
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
-        # -I would also ignore the hash seed, without which the order of a set differs from run to run.
-        keep = {
-            name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ
-        }
+    def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-s", "-S", "-P", str(Path(far.__file__).resolve())],
+            self._command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd="/",
-            env=keep | {"PYTHONHASHSEED": "0"},
+            env=self._environment(),
             start_new_session=True,  # a Ctrl-C in the terminal is for pbb, which then closes this
         )
+
+    def _command(self) -> list[str]:
+        # -I would also ignore the hash seed, without which the order of a set differs from run to run.
+        return [sys.executable, "-s", "-S", "-P", str(Path(far.__file__).resolve())]
+
+    def _environment(self) -> dict[str, str]:
+        keep = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+        return {name: os.environ[name] for name in keep if name in os.environ} | {"PYTHONHASHSEED": "0"}
+
+
+def _read(line: bytes) -> Any:
+    """One line of the child's; a program that broke out may have written anything."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return UNREADABLE
 
 
 def _decode(value: Any) -> object:

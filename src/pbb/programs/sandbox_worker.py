@@ -116,6 +116,12 @@ def _refuse_ladders(code: CodeType) -> None:
             raise NameError(f"a program may not use the name {name}")
 
 
+Load = Callable[[str, str], Any]
+"""From source and entry to the function, which is the entry's value once the source has been executed."""
+Confine = Callable[[float, int], None]
+"""Give up rights, within seconds of processor time and megabytes of memory."""
+
+
 def load(source: str, entry: str) -> Any:
     """The function that a program defines, with nothing in reach but the allowed builtins."""
     code = compile(source, FILE, "exec")
@@ -125,7 +131,7 @@ def load(source: str, entry: str) -> Any:
     return space[entry]
 
 
-def call_all(source: str, entry: str, inputs: list[tuple[object, ...]]) -> object:
+def call_all(load: Load, source: str, entry: str, inputs: list[tuple[object, ...]]) -> object:
     """[outputs, {index: error}]; outputs are encoded, and null where there is an error."""
     try:
         function = load(source, entry)
@@ -148,7 +154,7 @@ class TooManySteps(BaseException):
     """The trace is full; a BaseException, so that a program's `except Exception` lets it pass."""
 
 
-def trace(source: str, entry: str, args: tuple[object, ...], max_steps: int) -> object:
+def trace(load: Load, source: str, entry: str, args: tuple[object, ...], max_steps: int) -> object:
     """[lines, error]; a line is [function, line number, locals before, locals after, [returned] or []]."""
     lines: list[list[Any]] = []
     running: dict[FrameType, list[Any]] = {}  # the line that each frame is in
@@ -223,22 +229,30 @@ def confine(seconds: float, megabytes: int) -> None:
         resource.setrlimit(limit, (soft, hard))
 
 
-def run(kind: str, jobs: list[tuple[Any, ...]], pipe: int) -> None:
+def run(kind: str, jobs: list[tuple[Any, ...]], pipe: int, load: Load) -> None:
     """Do the jobs in order; one line of JSON for each into the pipe, at once."""
     works: dict[str, Callable[..., object]] = {"call": call_all, "trace": trace}
     for job in jobs:
-        line = memoryview(json.dumps(works[kind](*job)).encode() + b"\n")
+        line = memoryview(json.dumps(works[kind](load, *job)).encode() + b"\n")
         while line:
             line = line[os.write(pipe, line) :]
 
 
-def _child(pipe: int, kind: str, jobs: list[tuple[Any, ...]], seconds: float, megabytes: int) -> NoReturn:
+def _child(
+    pipe: int,
+    load: Load,
+    confine: Confine,
+    kind: str,
+    jobs: list[tuple[Any, ...]],
+    seconds: float,
+    megabytes: int,
+) -> NoReturn:
     try:
         for descriptor in range(3):
             os.close(descriptor)
         # the deadline is one for each program, but the processor's clock counts the whole batch
         confine(seconds * len(jobs), megabytes)
-        run(kind, jobs, pipe)
+        run(kind, jobs, pipe, load)
         os._exit(0)
     finally:
         os._exit(1)
@@ -263,12 +277,14 @@ def _watch(pipe: int, seconds: float) -> tuple[bytes, bytes]:
     return FLOOD, b"".join(chunks)
 
 
-def _forked(kind: str, jobs: list[tuple[Any, ...]], seconds: float, megabytes: int) -> tuple[bytes, bytes]:
+def _forked(
+    load: Load, confine: Confine, kind: str, jobs: list[tuple[Any, ...]], seconds: float, megabytes: int
+) -> tuple[bytes, bytes]:
     near, far = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(near)
-        _child(far, kind, jobs, seconds, megabytes)
+        _child(far, load, confine, kind, jobs, seconds, megabytes)
     os.close(far)
     try:
         return _watch(near, seconds)
@@ -278,12 +294,12 @@ def _forked(kind: str, jobs: list[tuple[Any, ...]], seconds: float, megabytes: i
         os.waitpid(child, 0)
 
 
-def serve() -> None:
-    """Answer batches from standard input until it is closed."""
+def serve(load: Load = load, confine: Confine = confine) -> None:
+    """Answer batches from standard input until it is closed; other code than pbb's own needs another load and confine."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while header := source.read(HEADER.size):
         _, size = HEADER.unpack(header)
-        ending, lines = _forked(*marshal.loads(source.read(size)))
+        ending, lines = _forked(load, confine, *marshal.loads(source.read(size)))
         sink.write(HEADER.pack(ending, len(lines)))
         sink.write(lines)
         sink.flush()

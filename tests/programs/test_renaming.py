@@ -1,0 +1,79 @@
+"""Variables under other names: every output stays, and nothing outside of the function is touched."""
+
+from __future__ import annotations
+
+import ast
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbb.programs.renaming import fresh, rename, variables
+
+SOURCE = """
+def walk(items, depth=2):
+    from math import gcd as common
+    class Node:
+        size = 3
+        def grow(self, by):
+            return self.size + by
+    def inner(x, *rest, flag=False):
+        nonlocal total
+        total += x
+        return [item * flag for item in items if item > x] + list(rest)
+    total = 0
+    try:
+        total += Node().grow(by=1)
+        found = sorted(inner(1, 2, flag=True), key=lambda value: -value)
+    except ValueError as problem:
+        raise RuntimeError from problem
+    match found:
+        case [head, *others]:
+            total += head + len(others)
+        case {"a": one, **left}:
+            total += one
+    if (count := len(items)) > 1:
+        total += common(count, depth)
+    return total, found, {key: max(item, 0) for key, item in enumerate(items)}
+"""
+
+
+def value(source: str, name: str, *args: object) -> object:
+    space: dict[str, object] = {}
+    exec(source, space)  # the tests' own source, written above
+    return space[name](*args)  # type: ignore[operator]
+
+
+def function() -> ast.FunctionDef:
+    (node,) = ast.parse(SOURCE).body
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.lists(st.integers(-9, 9), max_size=6))
+def test_any_fresh_spelling_of_all_variables_keeps_the_outputs(seed: int, items: list[int]) -> None:
+    node = function()
+    old = variables(node)
+    new = [f"v{i}" for i in range(len(old))]
+    random.Random(seed).shuffle(new)
+    rename(node, dict(zip(old, new, strict=True)) | {"walk": "Zib"})
+    text = ast.unparse(node)
+    assert value(text, "Zib", items) == value(SOURCE, "walk", items)
+    assert not {"items", "total", "found", "inner", "head", "left"} & set(
+        ast.unparse(node).replace("(", " ").split()
+    )
+
+
+def test_what_reaches_outside_keeps_its_name() -> None:
+    kept = {"walk", "max", "sorted", "size", "grow", "common", "flag", "key", "by", "self"} - {"self"}
+    assert not kept & set(variables(function()))
+    assert variables(function()) == variables(function())
+
+
+@pytest.mark.parametrize(("taken", "name"), [(set(), "x"), ({"x"}, "x_"), ({"x", "x_"}, "x__")])
+def test_fresh_names_are_new_and_taken_from_then_on(taken: set[str], name: str) -> None:
+    assert fresh("x", taken) == name
+    assert name in taken
+    assert fresh("max", set()) == "max_"
