@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pbb.errors import PbbError
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.recipe import Recipe, load, shipped
 from pbb.training.rollouts import Grpo
@@ -422,3 +423,18 @@ def test_seeds_are_counted_from_0(path: Path, refused: Refused) -> None:
     assert load(str(path), ["seeds=[5, 9]"]).seeds == [5, 9]
     with refused("--seeds 0"):
         load(str(path), seeds=0)
+
+
+def test_what_is_claimed_and_drawn_of_arms_that_are_taken_away_goes_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("extends: arithmetic\narms: {wrong-source: null, mixed: null}\n")
+    whole, own = load("arithmetic").hypotheses, load(str(path)).hypotheses
+    assert own == [c for c in whole if "wrong-source" not in (c.arm, c.above)] and len(own) < len(whole)
+    path.write_text("extends: retroactive\narms: {retroactive-sft-2: null}\n")
+    assert load("retroactive").curves and not load(str(path)).curves
+    path.write_text(
+        "extends: arithmetic\narms: {mixed: null}\n"
+        "hypotheses: [{says: so, arm: mixed, above: proactive, ask: trace}]\n"
+    )
+    with pytest.raises(PbbError, match="hypotheses.0.arm: no arm 'mixed'"):
+        load(str(path))

@@ -246,7 +246,7 @@ def load(
     size = sizes.get(data.get("model", "base")) or {}
     if not isinstance(size, dict):
         raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
-    _merge(data, size)
+    _lay(data, size)
     for keys, value, item in changes:
         _set(data, keys, value, item)
     if seeds is not None:
@@ -305,8 +305,23 @@ def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, A
         raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
     below = _read(base, (*asked_by, path))[1]
     below.pop("name", None)
-    _merge(below, data)
+    _lay(below, data)
     return path, below
+
+
+def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Changes over a recipe; what it claims and draws of arms that are taken away goes with them."""
+    _merge(below, changes)
+    arms = changes.get("arms")
+    gone = [str(arm) for arm, value in arms.items() if value is None] if isinstance(arms, dict) else []
+    if "hypotheses" not in changes and isinstance(below.get("hypotheses"), list):
+        below["hypotheses"] = [
+            c
+            for c in below["hypotheses"]
+            if not isinstance(c, dict) or {str(c.get("arm")), str(c.get("above"))}.isdisjoint(gone)
+        ]
+    if "curves" not in changes and isinstance(below.get("curves"), list):
+        below["curves"] = [c for c in below["curves"] if not any(repr(arm) in repr(c) for arm in gone)]
 
 
 def _unshared(value: Any) -> Any:
