@@ -27,9 +27,6 @@ from pbb.programs.cipher import (
 from pbb.programs.cipher_prose import parse, prose
 from pbb.programs.sandbox import Worker
 
-secretpy = pytest.importorskip("secretpy")
-pycipher = pytest.importorskip("pycipher")
-
 
 @st.composite
 def ciphers(draw_from: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Cipher:
@@ -159,6 +156,7 @@ LETTERS = string.ascii_lowercase
 @pytest.mark.parametrize("size", [10, 17, 26])
 def test_secretpy_agrees(size: int) -> None:
     """On alphabets of any length; its letters are ours."""
+    secretpy = pytest.importorskip("secretpy")
     rng = random.Random(size)
     letters = LETTERS[:size]
     peers = {
@@ -178,6 +176,7 @@ def test_secretpy_agrees(size: int) -> None:
 
 
 def test_pycipher_agrees() -> None:
+    pycipher = pytest.importorskip("pycipher")
     rng = random.Random(3)
     for _ in range(20):
         text = nonsense(rng, 26, 15)
