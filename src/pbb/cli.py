@@ -167,6 +167,39 @@ def pretrain(
     print(out)
 
 
+@app.command("harvest")
+def harvest_command(
+    package: Annotated[
+        str, typer.Argument(help="An installed package, a folder of Python files, or one file.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file of programs to write.")] = Path("programs.jsonl"),
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the package's functions, isolated by bubblewrap.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find pure functions in a package, get inputs for them, execute them in isolation, and write them down as programs."""
+    from pbb.programs.packages import harvest, locate
+    from pbb.programs.program import write_programs
+    from pbb.progress import watched
+
+    places = locate(package)
+    with watched("harvest") as progress:
+        found = harvest(places, allow_code, progress)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_programs(found.programs, out)
+    if as_json:
+        print(json.dumps({"file": str(out), "programs": len(found.programs), "fell": found.fell}, indent=1))
+        return
+    print(
+        f"{len(found.programs)} programs of {len(found.programs) + sum(found.fell.values())} functions: {out}"
+    )
+    for rule, count in found.fell.items():
+        print(f"{count:6d}  {rule}")
+    if found.broken:
+        print(f"{found.broken:6d}  files that are no Python of this version")
+
+
 @data.command("make")
 def data_make(
     recipe: RecipeName,
