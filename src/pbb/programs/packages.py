@@ -1,12 +1,12 @@
 """Programs out of real packages: `pbb harvest` finds pure functions, gets inputs for them, and executes them in isolation.
 
     function at module level -> stands by itself? (package_source) -> inputs (package_inputs) -> executed in two isolated processes -> kept?
+    -> traced, where the working is short -> compared: `origin.twins` names those that behave alike (twins)
 
 A function is kept when it has at least 10 inputs with at least 3 different outputs that are short literals (floats finite, rounded to 7
 digits), when no input is changed by the call, and when both processes agree: they have different hash seeds, and the second runs the inputs
 in reverse order, so that neither the order of a set nor a state that is kept between calls can decide an output. How many functions
-fell at which rule is counted. A call may take so many steps, counted rather than timed, so that the result is the same on a slow machine.
-
+fell at which rule is counted.
 Contract: the package is read as text and never imported; the same files give the same programs, byte for byte, on the same Python.
 """
 
@@ -24,41 +24,17 @@ from typing import Any
 
 from pbb.errors import PbbError
 from pbb.programs.family import Report
-from pbb.programs.isolation import STANDARD, Isolated
+from pbb.programs.isolation import Isolated
+from pbb.programs.observed import ENTRY, MODULES, YIELDED, observed
 from pbb.programs.package_inputs import Args, inputs, literal, more, seeds
 from pbb.programs.package_source import Candidate, Module, candidates, read
 from pbb.programs.program import Example, Facts, Program
-from pbb.programs.sandbox import Job, Outcome
+from pbb.programs.sandbox import Job, Outcome, Traced
+from pbb.programs.twins import twins
 
 TRIED, KEPT, ENOUGH, DIFFERENT = 60, 30, 10, 3
-STEPS = 20_000
-YIELDED = 100
 SECONDS = 20.0  # far beyond what the steps take: whoever exceeds it always does
-# Appended to each source: counts the steps of a call, turns an iterator into the list of its items, and gives the arguments back as the
-# call left them. `_pbb_` names are nobody's.
-OBSERVE = f"""
-import sys as _pbb_sys
-from itertools import islice as _pbb_islice
-class _pbb_TooManySteps(BaseException):
-    pass
-def _pbb_observed(*args):
-    left = {STEPS}
-    def watch(frame, event, arg):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise _pbb_TooManySteps
-        return watch
-    _pbb_sys.settrace(watch)
-    try:
-        value = ENTRY(*args)
-        listed = hasattr(value, "__next__")
-        if listed:
-            value = list(_pbb_islice(value, {YIELDED} + 1))
-    finally:
-        _pbb_sys.settrace(None)
-    return [value, args, listed]
-"""
+TRACE_LINES, TRACE_WIDTH = 12, 60  # of a trace that can be written down
 
 
 @dataclass(frozen=True)
@@ -171,21 +147,22 @@ def harvest(places: Sequence[Place], allowed: bool, report: Report) -> Harvest:
     total = len(found) + sum(fell.values())
     what = f"{len(found)} functions of {', '.join(p.name for p in places)}"
     with (
-        Isolated(allowed, _modules(), what=what) as one,
-        Isolated(allowed, _modules(), what=what, hash_seed=1) as two,
+        Isolated(allowed, MODULES, what=what) as one,
+        Isolated(allowed, MODULES, what=what, hash_seed=1) as two,
     ):
-        programs = _executed(found, one, two, fell, report)
-    programs = _renamed(programs)
+        programs = _renamed(_executed(found, one, two, fell, report))
+        programs = _traced(programs, one, report)
+        alike = twins(programs, worker=one, report=report)
     if not programs:
         most = "; ".join(f"{n} {rule}" for rule, n in fell.most_common(3)) or "there are no functions in it"
         raise PbbError(
             f"harvest: {', '.join(str(p.folder) for p in places)}: none of {total} functions is left: {most}"
         )
+    programs = [
+        p.model_copy(update={"origin": p.origin | {"twins": alike[p.name]}}) if p.name in alike else p
+        for p in programs
+    ]
     return Harvest(programs, dict(sorted(fell.items(), key=lambda item: (-item[1], item[0]))), files, broken)
-
-
-def _modules() -> tuple[str, ...]:
-    return (*STANDARD, "sys")  # for OBSERVE; no candidate imports it
 
 
 def _tests(place: Place) -> list[Module]:
@@ -250,10 +227,7 @@ def _twice(
     found: Sequence[Found], one: Isolated, two: Isolated
 ) -> Iterator[tuple[Found, list[Outcome], list[Outcome]]]:
     """Each with the outcomes of both processes, in the order of its inputs."""
-    jobs: list[Job] = [
-        (f.candidate.source + OBSERVE.replace("ENTRY", f.candidate.name), "_pbb_observed", f.inputs)
-        for f in found
-    ]
+    jobs: list[Job] = [(observed(f.candidate.source, f.candidate.name), ENTRY, f.inputs) for f in found]
     back: list[Job] = [(source, entry, tried[::-1]) for source, entry, tried in jobs]
     forward, backward = one.execute_many(jobs, seconds=SECONDS), two.execute_many(back, seconds=SECONDS)
     with ThreadPoolExecutor(1) as pool:
@@ -348,6 +322,40 @@ def _listing(candidate: Candidate) -> tuple[str, str]:
         f"{candidate.source}\n\ndef {name}({parameters}):\n    return list({candidate.name}({passed}))\n",
         name,
     )
+
+
+def _traced(programs: Sequence[Program], worker: Isolated, report: Report) -> list[Program]:
+    """With the lines of working of every example, for programs on which all of them are short."""
+    result = []
+    for done, p in enumerate(programs, 1):
+        traces: list[list[str]] = []
+        jobs = ((p.source, p.entry, e.args) for e in p.examples)
+        for traced in worker.trace_many(jobs, max_steps=4 * TRACE_LINES, seconds=SECONDS):
+            lines = working(traced, p.entry)
+            if lines is None:
+                break
+            traces.append(lines)
+        if len(traces) == len(p.examples):
+            examples = [e.model_copy(update={"trace": t}) for e, t in zip(p.examples, traces, strict=True)]
+            p = p.model_copy(update={"examples": examples})
+        result.append(p)
+        report(done, len(programs), "traced")
+    return result
+
+
+def working(traced: Traced, entry: str) -> list[str] | None:
+    """`name = value` for each variable that a line of the entry changes; None where that is not all there is, or too long."""
+    rows: list[str] = []
+    for line in traced.lines:
+        if line.function != entry:
+            return None
+        changed = [
+            k for k, v in line.after.items() if k not in line.before or repr(line.before[k]) != repr(v)
+        ]
+        rows += [f"{name} = {line.after[name]!r}" for name in changed]
+    if traced.error or len(rows) > TRACE_LINES or any(len(row) > TRACE_WIDTH for row in rows):
+        return None
+    return rows
 
 
 def rounded(value: Any) -> Any:
