@@ -216,6 +216,40 @@ def data_make(
         print(path)
 
 
+@data.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="A programs.jsonl.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the programs, isolated by bubblewrap, and compare.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a file of programs, line by line; the exit code is 2 if anything is."""
+    from collections import Counter
+
+    from pbb.check import check
+    from pbb.progress import Silent, watched
+
+    with watched("check", None if allow_code else Silent()) as progress:
+        programs, faults = check(file, allow_code, progress)
+    counts = Counter(f.rule for f in faults)
+    if as_json:
+        rows = [vars(f) for f in faults]
+        print(
+            json.dumps(
+                {"file": str(file), "programs": len(programs), "counts": counts, "faults": rows}, indent=1
+            )
+        )
+    else:
+        for f in faults:
+            print(f"{file}:{f.line}: {f.rule}: {f.name + ': ' if f.name else ''}{f.text}")
+        words = ", ".join(f"{n} {rule}" for rule, n in sorted(counts.items())) or "nothing is wrong"
+        more = "" if allow_code else "; outputs were not executed (--allow-code)"
+        print(f"{len(programs)} programs: {words}{more}")
+    if faults:
+        raise typer.Exit(2)
+
+
 @data.command("show")
 def data_show(
     file: Annotated[Path, typer.Argument(help="A programs.jsonl or documents.jsonl.")],

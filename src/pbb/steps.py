@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pbb.recipe import Recipe
 
 PROGRAMS = tuple(
-    f"pbb.programs.{name}" for name in ("program", "family", "names", "sandbox", "sandbox_worker")
+    f"pbb.programs.{name}"
+    for name in ("program", "family", "names", "sandbox", "sandbox_worker", "isolation", "isolation_worker")
 )
 DOCUMENTS = (
     "pbb.programs.program",
@@ -196,6 +197,7 @@ def _evaluation(
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
             "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
+            **({} if recipe.data.isolate() is None else {"isolate": recipe.data.isolate()}),
             **({} if model else identity),
         },
         parents={"programs": programs, **({"model": model} if model else {})},
@@ -332,6 +334,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
         planted=planted(programs, config["seed"]) if config["planted"] else None,
         representation=config["represent"],
         batch_size=e["batch_size"],
+        isolate=config.get("isolate"),
         report=progress,
     )
     temporary = out / "predictions.tmp"

@@ -177,12 +177,13 @@ def inputs(
 
 
 def more(node: Function, good: Sequence[Args], count: int) -> list[Args]:
-    """`count` changes of inputs that a function was seen to take, for one that refuses most."""
+    """Up to `count` changes of inputs that a function was seen to take, none of them there already, for one that refuses most."""
     rng = random.Random(f"more:{node.name}:{ast.unparse(node.args)}")
+    there = {repr(args) for args in good}
     found: dict[str, Args] = {}
     for _ in range(6 * count if good else 0):
         args = _changed(good, rng)
-        if len(found) < count and len(repr(args)) <= LONGEST:
+        if len(found) < count and repr(args) not in there and len(repr(args)) <= LONGEST:
             found.setdefault(repr(args), _copy(args))
     return list(found.values())
 

@@ -206,7 +206,7 @@ def _executed(
             kept[number] = _program(item, outcomes, other)
         except Fallen as rule:
             good = _good(item, outcomes)
-            extra = more(item.candidate.node, good, TRIED) if rule.again else []
+            extra = more(item.candidate.node, good, 3 * TRIED) if rule.again else []
             if extra:
                 again.append((number, replace(item, inputs=[*good, *extra])))
             else:
