@@ -246,6 +246,39 @@ def pretrain(
     print(out)
 
 
+@app.command("harvest")
+def harvest_command(
+    package: Annotated[
+        str, typer.Argument(help="An installed package, a folder of Python files, or one file.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file of programs to write.")] = Path("programs.jsonl"),
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the package's functions, isolated by bubblewrap.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find pure functions in a package, get inputs for them, execute them in isolation, and write them down as programs."""
+    from pbb.programs.packages import harvest, locate
+    from pbb.programs.program import write_programs
+    from pbb.progress import watched
+
+    places = locate(package)
+    with watched("harvest") as progress:
+        found = harvest(places, allow_code, progress)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_programs(found.programs, out)
+    if as_json:
+        print(json.dumps({"file": str(out), "programs": len(found.programs), "fell": found.fell}, indent=1))
+        return
+    print(
+        f"{len(found.programs)} programs of {len(found.programs) + sum(found.fell.values())} functions: {out}"
+    )
+    for rule, count in found.fell.items():
+        print(f"{count:6d}  {rule}")
+    if found.broken:
+        print(f"{found.broken:6d}  files that are no Python of this version")
+
+
 @data.command("make")
 def data_make(
     recipe: RecipeName,
@@ -292,6 +325,40 @@ def data_leetcode(
 
         console().print(counts_table(summary["left_out"], "left out because", "problems"))
         print(summary["note"])
+
+
+@data.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="A programs.jsonl.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the programs, isolated by bubblewrap, and compare.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a file of programs, line by line; the exit code is 2 if anything is."""
+    from collections import Counter
+
+    from pbb.check import check
+    from pbb.progress import Silent, watched
+
+    with watched("check", None if allow_code else Silent()) as progress:
+        programs, faults = check(file, allow_code, progress)
+    counts = Counter(f.rule for f in faults)
+    if as_json:
+        rows = [vars(f) for f in faults]
+        print(
+            json.dumps(
+                {"file": str(file), "programs": len(programs), "counts": counts, "faults": rows}, indent=1
+            )
+        )
+    else:
+        for f in faults:
+            print(f"{file}:{f.line}: {f.rule}: {f.name + ': ' if f.name else ''}{f.text}")
+        words = ", ".join(f"{n} {rule}" for rule, n in sorted(counts.items())) or "nothing is wrong"
+        more = "" if allow_code else "; outputs were not executed (--allow-code)"
+        print(f"{len(programs)} programs: {words}{more}")
+    if faults:
+        raise typer.Exit(2)
 
 
 @data.command("show")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pbb.recipe import Recipe
 
 PROGRAMS = tuple(
-    f"pbb.programs.{name}" for name in ("program", "family", "names", "sandbox", "sandbox_worker")
+    f"pbb.programs.{name}"
+    for name in ("program", "family", "names", "sandbox", "sandbox_worker", "isolation", "isolation_worker")
 )
 DOCUMENTS = (
     "pbb.programs.program",
@@ -205,6 +206,7 @@ def _evaluation(
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
             "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
+            **({} if recipe.data.isolate() is None else {"isolate": recipe.data.isolate()}),
             **({} if model else identity),
         },
         parents={"programs": programs, **({"model": model} if model else {})},
@@ -345,7 +347,15 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     swapped = planted(programs, config["seed"]) if config["planted"] else None
     who: Any = {"arm": config["arm"], "seed": config["seed"], "planted": swapped}
     pace: Any = {"batch_size": e["batch_size"], "report": progress}
-    frame = ask(model, tokenizer, asked, representation=config["represent"], **who, **pace)
+    frame = ask(
+        model,
+        tokenizer,
+        asked,
+        representation=config["represent"],
+        isolate=config.get("isolate"),
+        **who,
+        **pace,
+    )
     if "samples" in e:
         import pandas as pd
 

@@ -208,9 +208,9 @@ def test_what_cannot_be_rendered_is_refused(programs: list[Program], refused: Re
         declaration(bare, T, rng(), "prose")
     untraced = Example(args=[1], output=2, split="test")
     assert parse(answer(bare, untraced, "direct", T, rng()), cot=False).value == 2
-    for ask in ("trace", "recite"):
-        with refused(bare.name, "no traces"):
-            answer(bare, untraced, ask, T, rng())  # type: ignore[arg-type]
+    assert answer(bare, untraced, "recite", single(), rng()) == bare.source + "Answer: 2"
+    with refused(bare.name, "no traces"):
+        answer(bare, untraced, "trace", T, rng())
 
 
 def test_a_path_is_the_trace_with_variables_in_place_of_values(programs: list[Program]) -> None:

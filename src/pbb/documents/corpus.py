@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -78,7 +79,7 @@ def disguised(p: Program, other: Program) -> Program:
     """`p` with the body of `other`: its name and group, another's source and prose, no examples."""
     return p.model_copy(
         update={
-            "source": other.source.replace(f"def {other.entry}(", f"def {p.entry}("),
+            "source": re.sub(rf"\b{re.escape(other.entry)}\b", p.entry, other.source),
             "prose": other.prose,
             "statements": other.statements,
             "paths": other.paths,

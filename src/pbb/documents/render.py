@@ -179,12 +179,22 @@ def answer(
     rng: random.Random,
     representation: Representation = "source",
 ) -> str:
-    """What a perfect model writes when asked for a call in one of the ways; of a sample, what it may write."""
+    """What a perfect model writes when asked for a call in one of the ways; of a sample, what it may write.
+
+    Without a trace the answer of a recital follows the source at once.
+    """
     value = repr(e.output)
     if ask in ("direct", "sample"):
         return value + rng.choice(t.tails)
+    if e.trace is None and ask == "recite":
+        return (
+            rng.choice(t.openings)
+            + declared(p, representation)
+            + "\n"
+            + rng.choice(t.closings).format(answer=value)
+        )
     if e.trace is None:
-        raise PbbError(f"program {p.name} has no traces: ask for direct answers only, or bring traces")
+        raise PbbError(f"program {p.name} has no traces: ask direct or recite, or bring traces")
     steps = trace_text(e.trace) + "\n" + rng.choice(t.closings).format(answer=value)
     return steps if ask == "trace" else rng.choice(t.openings) + declared(p, representation) + "\n" + steps
 

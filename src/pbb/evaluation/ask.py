@@ -18,8 +18,8 @@ from pbb.documents.render import Ask, Representation, Templates, answer, declara
 from pbb.evaluation.answer import equal, parse, same_source
 from pbb.models.decode import decode
 from pbb.models.load import encode
+from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, Split
-from pbb.programs.sandbox import Worker
 
 # A measure that stops one token early reads as ignorance: limits leave room over the longest right answer.
 ROOM, SLACK = 1.25, 12
@@ -92,11 +92,13 @@ def ask(
     planted: dict[str, Program] | None = None,
     representation: Representation = "source",
     batch_size: int = 256,
+    isolate: bool | None = None,
     report: Callable[[float, float, str], None] = lambda done, total, note: None,
 ) -> pd.DataFrame:
     """Put every question to the model, greedily, and judge the answers: the frame of predictions.parquet.
 
-    `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm.
+    `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm. Its outputs come from
+    execution: isolated, or not at all, where `isolate` is not None (see `pbb.programs.family.Data.isolate`).
     """
     limits = _limits(tokenizer, asked)
     generations = decode(
@@ -109,7 +111,7 @@ def ask(
         report=lambda done, total: report(done, total, "questions"),
     )
     others = [(planted or {}).get(q.program.name) for q in asked]
-    wrong = _outputs(others, asked)
+    wrong = _outputs(others, asked, isolate)
     rows = []
     for q, g, other, value in zip(asked, generations, others, wrong, strict=True):
         text = str(tokenizer.decode(g.tokens, skip_special_tokens=True))
@@ -170,8 +172,9 @@ def judge(
 
 
 def _recited(text: str, shown: str, representation: Representation) -> bool:
-    """Whether a generation holds this source as its first function, or this prose on lines of its own."""
-    return recited(text) == shown if representation == "source" else f"\n{shown}\n" in f"\n{text}\n"
+    """Whether a generation holds this source as its first function, or this prose (or source of several parts) on lines of its own."""
+    whole = representation == "source" and recited(shown) == shown
+    return recited(text) == shown if whole else f"\n{shown}\n" in f"\n{text}\n"
 
 
 def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:
@@ -185,15 +188,22 @@ def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> di
     return limits
 
 
-def _outputs(others: Sequence[Program | None], asked: Sequence[Question]) -> list[object]:
-    """What each planted program gives for its question's call, by execution in the sandbox."""
+def _outputs(
+    others: list[Program | None], asked: Sequence[Question], isolate: bool | None = None
+) -> list[object]:
+    """What each planted program gives for its question's call, by execution; where that fails, `others` loses it."""
     wanted = [
         (i, o, q.example) for i, (o, q) in enumerate(zip(others, asked, strict=True)) if o and q.example
     ]
     values: list[object] = [None] * len(asked)
-    if wanted:
-        with Worker() as worker:
-            outcomes = worker.execute_many([(o.source, o.entry, [e.args]) for _, o, e in wanted])
+    if isolate is False:
+        for i, _, _ in wanted:
+            others[i] = None
+    elif wanted:
+        with worker(isolate, "the programs of the wrong-source arm") as sandbox:
+            outcomes = sandbox.execute_many([(o.source, o.entry, [e.args]) for _, o, e in wanted])
             for (i, _, _), outcome in zip(wanted, outcomes, strict=True):
                 values[i] = outcome[0].value
+                if outcome[0].error:
+                    others[i] = None
     return values

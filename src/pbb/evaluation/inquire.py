@@ -16,8 +16,8 @@ from pbb.errors import PbbError
 from pbb.evaluation.ask import Question, judge
 from pbb.models.decode import decode
 from pbb.models.load import encode, load
+from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, read_programs
-from pbb.programs.sandbox import Worker
 
 ASKS = ("direct", "trace", "recite")
 LONGEST = 320
@@ -37,7 +37,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     steps, config = evaluation.parent, step["config"]
     programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
     program = _named(programs, name)
-    truth = _execute(program, args, call)
+    truth = _execute(program, args, call, config.get("isolate"))
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
@@ -94,9 +94,9 @@ def _named(programs: list[Program], name: str) -> Program:
     raise PbbError(f"ask: no program {name!r} in this run: w/o IO programs are {some} ...")
 
 
-def _execute(program: Program, args: list[Any], call: str) -> object:
-    with Worker() as worker:
-        outcome = worker.execute(program.source, program.entry, [args])[0]
+def _execute(program: Program, args: list[Any], call: str, isolate: bool | None) -> object:
+    with worker(isolate, call[:80]) as sandbox:
+        outcome = sandbox.execute(program.source, program.entry, [args])[0]
     if outcome.error:
         raise PbbError(
             f"ask: {call[:80]}: the program itself fails on it: {outcome.error}: give another value"

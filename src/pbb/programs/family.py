@@ -42,6 +42,10 @@ class Data(BaseModel):
         """
         raise NotImplementedError
 
+    def isolate(self) -> bool | None:
+        """None where pbb has written the programs itself; else whether this third-party code may be executed, which is then isolated."""
+        return None
+
     def digest(self) -> str | None:
         """What tells the versions of outside files apart, where the set is made of such."""
         return None

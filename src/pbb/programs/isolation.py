@@ -61,7 +61,7 @@ class Isolated(Worker):
         if not allowed:
             raise PbbError(
                 f"isolation: {what}: this would run third-party code (in bubblewrap, without network or files): "
-                "give --allow-code if you want that"
+                "give --allow-code if you want that (in a recipe data.allow_code=true)"
             )
         if reason := unavailable():
             raise PbbError(f"isolation: {what}: {reason}")
@@ -73,6 +73,11 @@ class Isolated(Worker):
 
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {"PYTHONHASHSEED": str(self._hash_seed), "PYTHONPATH": "/"}
+
+
+def worker(isolate: bool | None, what: str) -> Worker:
+    """The sandbox for pbb's own programs (`isolate` is None), else an Isolated, which `isolate` allows or not."""
+    return Worker() if isolate is None else Isolated(isolate, what=what)
 
 
 def interpreter() -> list[str]:

@@ -99,6 +99,9 @@ class Leetcode(Data):
             max_trace=self.max_trace,
         )
 
+    def isolate(self) -> bool:
+        return self.allow_code
+
     def digest(self) -> str | None:
         """Of the file's bytes; of a hub id there are none here."""
         if not self.path:

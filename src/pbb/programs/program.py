@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pbb.errors import PbbError
 
@@ -45,6 +45,9 @@ class TraceStep(BaseModel):
 class Example(BaseModel):
     """One call of a program and what it returns.
 
+    In the file, a value that JSON would change (a tuple, a dict whose keys are no strings) stands in a further field besides, as Python
+    writes it: `"exact": "([(1, 2)], {}, (3, 4))"`, the arguments, keyword arguments and output. What is read is what was written.
+
     `trace` holds the executed statements where the family gives them: steps, or lines of working as they are to be written.
     """
 
@@ -54,6 +57,26 @@ class Example(BaseModel):
     output: Any
     split: Split
     trace: Sequence[TraceStep | str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly(cls, record: Any) -> Any:
+        if not isinstance(record, dict) or "exact" not in record:
+            return record
+        try:
+            args, kwargs, output = ast.literal_eval(record["exact"])
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as e:
+            raise ValueError("exact: expected a Python literal of (args, kwargs, output)") from e
+        return {k: v for k, v in record.items() if k != "exact"} | {
+            "args": args,
+            "kwargs": kwargs,
+            "output": output,
+        }
+
+    def exact(self) -> str | None:
+        """Arguments, keyword arguments and output as a Python literal; None where JSON keeps all of them as they are."""
+        values = (self.args, self.kwargs, self.output)
+        return None if all(_kept(v) for v in values) else repr(values)
 
     def call(self, name: str) -> str:
         """The call as source text, e.g. `Zibdax(7)`."""
@@ -117,6 +140,24 @@ def write_programs(programs: Iterable[Program], path: Path) -> None:
     os.replace(temporary, path)
 
 
+def _kept(value: object) -> bool:
+    """Whether JSON gives a literal back with its types."""
+    if isinstance(value, list):
+        return all(map(_kept, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _kept(v) for k, v in value.items())
+    return not isinstance(value, tuple)
+
+
+def _plain(value: object) -> object:
+    """As near as JSON comes to a literal."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else repr(k): _plain(v) for k, v in value.items()}
+    return value
+
+
 def _record(p: Program) -> dict[str, Any]:
     """The line of a program, without the optional fields that are empty; an output of None is no empty field."""
     record = p.model_dump()
@@ -124,7 +165,9 @@ def _record(p: Program) -> dict[str, Any]:
         del record["prose"]
     if not p.statement:
         del record["statement"]
-    for example in record["examples"]:
+    for example, e in zip(record["examples"], p.examples, strict=True):
+        if exact := e.exact():
+            example |= {"exact": exact} | {k: _plain(example[k]) for k in ("args", "kwargs", "output")}
         if example["trace"] is None:
             del example["trace"]
         for step in example.get("trace", ()):

@@ -1,0 +1,271 @@
+"""Finds functions in Python files that stand by themselves, and writes each down with all that it needs: as text, never imported.
+
+A candidate is a function at module level. What it names must be a builtin without input or output, an allowed module, or something of its
+own package that holds the same in turn (a helper, a class, a constant), which is then put above it. Docstrings, comments and annotations
+go: docstrings hold examples, and examples of a program that is only read must not be in what is read.
+
+Contract: the sources follow from the files alone, in the order of modules and lines; no file is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pbb.programs.isolation import STANDARD
+
+LINES = 40
+MAX_BYTES = 1 << 20
+IMPURE = {"open", "input", "print", "breakpoint", "exec", "eval", "compile", "__import__", "globals", "locals",
+          "vars", "id", "hash", "exit", "quit", "help", "memoryview"}  # fmt: skip
+OUTSIDE = {
+    "datetime",
+    "contextlib",
+    "warnings",
+    "types",
+    "queue",
+    "typing_extensions",
+}  # may look at the clock, or are no computing
+ALLOWED = (set(STANDARD) | {"collections.abc", "__future__"}) - OUTSIDE
+KNOWN = set(dir(builtins))
+
+Function = ast.FunctionDef
+
+
+class Refused(Exception):
+    """Why a function is left out: the name of a rule."""
+
+
+@dataclass
+class Module:
+    """One file: what it defines and imports at module level. `test` files only give inputs."""
+
+    name: str
+    tree: ast.Module
+    test: bool
+    imports: dict[str, ast.Import | ast.ImportFrom] = field(default_factory=dict)
+    defined: dict[str, ast.stmt] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function that stands by itself. `source` defines `name` last; `node` is as the file has it, with its annotations."""
+
+    name: str
+    module: str
+    node: Function
+    source: str
+
+
+def read(folder: Path, name: str) -> tuple[list[Module], int]:
+    """The modules of a package's folder, or of a single file, and how many files are no Python that could be parsed."""
+    modules, broken = [], 0
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    for path in files:
+        inside = path.relative_to(folder.parent if folder.is_file() else folder)
+        parts = [p for p in inside.with_suffix("").parts if p != "__init__"]
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError("too long")
+            tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            broken += 1
+            continue
+        test = any(
+            part in ("tests", "test") or part.startswith("test_") or part.endswith("_test") for part in parts
+        )
+        modules.append(Module(".".join(parts if folder.is_file() else [name, *parts]), tree, test))
+        _define(modules[-1])
+    return modules, broken
+
+
+def _define(module: Module) -> None:
+    for statement in module.tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            for alias in statement.names:
+                one = (
+                    ast.Import([alias])
+                    if isinstance(statement, ast.Import)
+                    else ast.ImportFrom(statement.module, [alias], statement.level)
+                )
+                module.imports[alias.asname or alias.name.partition(".")[0]] = one
+        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            module.defined[statement.name] = statement
+        elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            if isinstance(statement.targets[0], ast.Name):
+                module.defined[statement.targets[0].id] = statement
+        elif (
+            isinstance(statement, ast.AnnAssign)
+            and statement.value
+            and isinstance(statement.target, ast.Name)
+        ):
+            module.defined[statement.target.id] = ast.Assign([statement.target], statement.value, lineno=1)
+
+
+class _Bare(ast.NodeTransformer):
+    """Without docstrings and annotations."""
+
+    def _stripped(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
+        first = node.body[0]
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self._stripped(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        bases = {ast.unparse(b).rpartition(".")[2] for b in [*node.bases, *node.decorator_list]}
+        if any(b.startswith(("NamedTuple", "TypedDict", "dataclass")) for b in bases):
+            raise Refused("needs its annotations")
+        return self._stripped(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.Assign([node.target], node.value, lineno=node.lineno))
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        return self._kept(node)
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        return self._kept(node)
+
+    def _kept(self, node: ast.If | ast.For) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]  # where an annotation was all there was
+        return node
+
+
+def bare(statement: ast.stmt) -> str:
+    """The statement as text, without docstrings, comments and annotations."""
+    copy = ast.parse(ast.unparse(statement)).body[0]
+    return ast.unparse(ast.fix_missing_locations(_Bare().visit(copy)))
+
+
+def outer_names(text: str) -> list[str]:
+    """What a definition takes from outside of itself, sorted. Raises Refused where it declares a name global."""
+    found: set[str] = set()
+    pending = [symtable.symtable(text, "<text>", "exec")]
+    top = pending[0]
+    while pending:
+        table = pending.pop()
+        for symbol in table.get_symbols():
+            if symbol.is_declared_global():
+                raise Refused("changes global state")
+            if (table is top and symbol.is_referenced()) or (table is not top and symbol.is_global()):
+                found.add(symbol.get_name())
+        pending += table.get_children()
+    return sorted(found)
+
+
+def candidates(modules: Sequence[Module]) -> Iterator[Candidate | str]:
+    """All functions at module level of files that are no tests; for those left out the name of the rule."""
+    by_name = {m.name: m for m in modules}
+    for module in modules:
+        if module.test:
+            continue
+        for node in module.tree.body:
+            if isinstance(node, ast.AsyncFunctionDef):
+                yield "is async"
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            try:
+                if module.defined[node.name] is not node:
+                    raise Refused("is defined again below")
+                yield Candidate(node.name, module.name, node, standalone(by_name, module, node))
+            except Refused as refusal:
+                yield str(refusal)
+
+
+def standalone(modules: Mapping[str, Module], module: Module, node: Function) -> str:
+    """The function as a source of its own. Raises Refused with the rule that it falls at."""
+    if node.name.startswith("_"):
+        raise Refused("has a private name")
+    if not (node.args.args or node.args.posonlyargs or node.args.vararg):
+        raise Refused("takes no arguments")
+    if len(bare(node).splitlines()) > LINES:
+        raise Refused(f"is longer than {LINES} lines")
+    headers: dict[str, str] = {}
+    parts: dict[str, tuple[str, str]] = {}  # by name: where from, text; in order of need
+    _collect(modules, module, node.name, headers, parts)
+    texts = [text for _, text in parts.values()]
+    if sum(len(text.splitlines()) for text in texts) > LINES:
+        raise Refused(f"is longer than {LINES} lines with what it needs")
+    imports = "".join(f"{line}\n" for line in sorted(set(headers.values())))
+    return (imports + "\n" if imports else "") + "\n\n".join(texts) + "\n"
+
+
+def _collect(
+    modules: Mapping[str, Module],
+    module: Module,
+    name: str,
+    headers: dict[str, str],
+    parts: dict[str, tuple[str, str]],
+    within: tuple[str, ...] = (),
+) -> None:
+    """Put a definition and before it all that it needs into `parts`, imports into `headers`."""
+    if name in parts or name in within:
+        if name in parts and parts[name][0] != module.name:
+            raise Refused("needs two things of the same name")
+        return
+    text = bare(module.defined[name])
+    for needed in outer_names(text):
+        if needed in module.defined:
+            _collect(modules, module, needed, headers, parts, (*within, name))
+        elif needed in module.imports:
+            _imported(modules, module, needed, headers, parts, (*within, name))
+        elif needed in IMPURE:
+            raise Refused("does input or output, or asks the interpreter")
+        elif needed not in KNOWN:
+            raise Refused("uses a name from elsewhere")
+    parts[name] = (module.name, text)
+
+
+def _imported(
+    modules: Mapping[str, Module],
+    module: Module,
+    name: str,
+    headers: dict[str, str],
+    parts: dict[str, tuple[str, str]],
+    within: tuple[str, ...],
+) -> None:
+    statement = module.imports[name]
+    alias = statement.names[0]
+    if isinstance(statement, ast.Import):
+        if alias.name not in ALLOWED:
+            raise Refused("imports what is not allowed")
+        headers[name] = ast.unparse(statement)
+        return
+    if not statement.level and statement.module in ALLOWED:
+        headers[name] = ast.unparse(statement)
+        return
+    origin = _absolute(module, statement, modules)
+    other = modules.get(origin)
+    if other is None or alias.asname or alias.name not in other.defined:
+        raise Refused("imports what is not allowed")
+    _collect(modules, other, name, headers, parts, within)
+
+
+def _absolute(module: Module, statement: ast.ImportFrom, modules: Mapping[str, Module]) -> str:
+    if not statement.level:
+        return statement.module or ""
+    parts = module.name.split(".")
+    is_package = any(other.startswith(module.name + ".") for other in modules)
+    up = statement.level - 1 if is_package else statement.level
+    return ".".join([*parts[: len(parts) - up], *([statement.module] if statement.module else [])])
