@@ -45,7 +45,7 @@ class Needs:
 
     train: int = 20
     test: int = 10
-    max_lines: int = 40
+    max_lines: int = 60
     max_input: int = 120
     max_output: int = 60
     max_trace: int = 0
