@@ -63,7 +63,7 @@ class Leetcode(Data):
     path: str = ""
     io: int = Field(PAPER - 100, ge=1)
     source_only: int = Field(100, ge=1)
-    max_lines: int = Field(40, ge=2)
+    max_lines: int = Field(60, ge=2)
     max_input: int = Field(120, ge=1)
     max_output: int = Field(60, ge=1)
     max_trace: int = Field(0, ge=0)

@@ -33,6 +33,9 @@ SLACKS = (0, 0, 4, 20)
 CHUNK = 24
 DISTINCT = 3
 CHANGES = "changes its inputs"
+UNTRACED = "no trace"
+FEW = 6
+"""Calls that are traced before all of a problem's are."""
 ERRORS = {"NotALiteral": "output is no literal", "TooManySteps": "too slow"}
 
 
@@ -42,7 +45,7 @@ class Needs:
 
     train: int = 20
     test: int = 10
-    max_lines: int = 40
+    max_lines: int = 60
     max_input: int = 120
     max_output: int = 60
     max_trace: int = 0
@@ -93,6 +96,11 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
     lines = ast.unparse(function).count("\n") + 1
     if lines > needs.max_lines:
         raise LeftOut("too long", f"{lines} lines")
+    inner = [
+        n for n in ast.walk(function) if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n is not function
+    ]
+    if needs.max_trace and inner:
+        raise LeftOut(UNTRACED, "inner functions")
     names, needed = parameters(function)
     given = []
     statement = "".join(problem.statement.split())
@@ -142,7 +150,7 @@ class Verifier:
                 self._trace(pending, needs)
             for c in pending:
                 _choose(c, needs)
-            pending = [c for c in pending if not c.chosen]
+            pending = [c for c in pending if c.fault is None and not c.chosen]
         for result in made:
             if isinstance(result, Fallen) or result.chosen:
                 yield result
@@ -188,16 +196,40 @@ class Verifier:
             return [(a, b[::-1]) for a, b in zip(there.result(), back.result(), strict=True)]
 
     def _trace(self, pending: Sequence[Candidate], needs: Needs) -> None:
-        """The lines of working of every call that has none yet; calls without are dropped."""
-        calls = [(c, call) for c in pending for call in c.calls if call.trace is None]
-        jobs = [(ast.unparse(c.function), ENTRY, call.args) for c, call in calls]
+        """The lines of working of calls that have none yet; what cannot be traced is dropped.
+
+        A trace takes a process of its own: where the first few calls of a problem all fail, the others are not tried.
+        """
+        for c in pending:
+            del c.calls[2 * (needs.train + needs.test) :]
+        for first in (True, False):
+            calls = [
+                (c, call)
+                for c in pending
+                if c.fault is None
+                for call in [call for call in c.calls if call.trace is None][: FEW if first else None]
+            ]
+            for (c, call), traced in zip(calls, self._traced(calls, needs), strict=True):
+                call.trace = working(traced, needs.max_trace)
+                if call.trace is None:
+                    c.calls.remove(call)
+                    c.refused[UNTRACED] += 1
+            for c in pending:
+                if c.refused[UNTRACED] and not any(call.trace is not None for call in c.calls):
+                    c.fault = LeftOut(UNTRACED, f"of {needs.max_trace} lines")
+
+    def _traced(self, calls: Sequence[tuple[Candidate, Call]], needs: Needs) -> list[Traced]:
+        """Traces of the calls, half of them by either worker."""
         # a line of the source may change nothing, and then gives no line of working
-        traced = self.workers[0].trace_many(jobs, max_steps=8 * needs.max_trace)
-        for (c, call), t in zip(calls, traced, strict=True):
-            call.trace = working(t, needs.max_trace)
-            if call.trace is None:
-                c.calls.remove(call)
-                c.refused["no trace"] += 1
+        steps = 8 * needs.max_trace
+        jobs = [(ast.unparse(c.function), ENTRY, call.args) for c, call in calls]
+        halves = [jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]]
+        with ThreadPoolExecutor(2) as threads:
+            done = [
+                threads.submit(lambda w, half: list(w.trace_many(half, max_steps=steps)), worker, half)
+                for worker, half in zip(self.workers, halves, strict=True)
+            ]
+            return [traced for half in done for traced in half.result()]
 
 
 def _execute(
