@@ -85,6 +85,12 @@ def test_execution_finds_wrong_outputs_and_hidden_twins(tmp_path: Path) -> None:
     assert faults(path, allow_code=True) == [(1, "twin"), (2, "output"), (3, "twin")]
 
 
+def test_twins_that_are_named_are_no_fault(tmp_path: Path) -> None:
+    named = written(tmp_path, record("a", origin={"twins": ["b"]}), record("b", origin={"twins": ["a"]}))
+    assert faults(named) == []
+    assert faults(written(tmp_path, record("a", origin={"twins": ["b"]}), record("b"))) == [(2, "twin")]
+
+
 def test_the_command_prints_lines_counts_and_exits_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

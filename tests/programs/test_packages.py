@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pbb.check import check
 from pbb.errors import PbbError
 from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
@@ -198,6 +199,12 @@ def test_the_file_gives_back_tuples_and_integer_keys(made: Harvest, tmp_path: Pa
     assert any(
         isinstance(e.output[0], tuple) for p in back if p.name == "pairs_list" for e in p.examples if e.output
     )
+
+
+@walled
+def test_a_harvested_file_has_no_faults(made: Harvest, tmp_path: Path) -> None:
+    write_programs(made.programs, tmp_path / "programs.jsonl")
+    assert check(tmp_path / "programs.jsonl", True, lambda done, total, what: None)[1] == []
 
 
 @walled

@@ -117,6 +117,7 @@ class Program(BaseModel):
         parameters = next(
             (
                 [a.arg for a in [*node.args.posonlyargs, *node.args.args]]
+                + [f"*{a.arg}" for a in [node.args.vararg] if a]
                 for node in ast.walk(ast.parse(self.source))
                 if isinstance(node, ast.FunctionDef) and node.name == self.entry
             ),
