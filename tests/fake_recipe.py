@@ -41,6 +41,7 @@ class Recipe:
     name: str
     settings: dict[str, str] = field(default_factory=dict)
     title: str = "The fake recipe"
+    about: str = "Nothing is learned."
 
     def resolved(self) -> dict[str, Any]:
         return {"name": self.name, **self.settings}

@@ -84,7 +84,13 @@ def report(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress:
 
 
 def data(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
-    record = {"name": "Zibble", "source": "def Zibble(x):\n    return x\n"}
+    source = "def Zibble(x):\n    return x\n"
+    if config["name"] == "programs.jsonl":
+        told = {"family": "fake", "group": "source_only", "examples": [], "facts": {"length": 1}}
+        record: dict[str, Any] = {"name": "Zibble", "entry": "Zibble", "source": source} | told
+    else:
+        told = {"program": "Zibble", "group": "source_only", "kind": "declaration"}
+        record = {"prompt": "Zibble(x)?", "completion": source} | told
     (out / config["name"]).write_text(json.dumps(record) + "\n")
     (out / "metrics.jsonl").write_text("{}\n")
     (out / "value.txt").write_text("1")

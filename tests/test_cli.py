@@ -260,7 +260,8 @@ def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.Mon
 def test_data_make_runs_only_data_and_data_show_prints_it(capfd: Capture) -> None:
     code, out, err = said(capfd, "data", "make", "fake", "--out", "data")
     assert code == 0
-    assert out.split() == ["data/programs-seed-0.jsonl", "data/documents-a-stage-1.jsonl"]
+    assert out.split() == ["data/programs-seed-0.jsonl", "data/documents-a-stage-1.jsonl", "data/README.md"]
+    assert "config_name: documents-a-stage-1" in Path("data/README.md").read_text(encoding="utf-8")
     assert "train" not in err
     assert sorted(path.name for path in Path("data").iterdir()) == [
         Path(name).name for name in sorted(out.split())

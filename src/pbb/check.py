@@ -1,7 +1,8 @@
 """What is wrong with a file of programs, line by line: `pbb data check FILE`.
 
 Without running anything: schema, names, syntax, entries, literals, and calls that stand in both splits. With `--allow-code`, isolated: outputs
-that execution contradicts, and behavioural twins among all programs; without it, only twins that the file itself shows.
+that execution contradicts, and behavioural twins among all programs; without it, only twins that the file itself shows. Twins that `origin.twins`
+names, as `pbb harvest` does, are no fault: the recipe `own` never takes one as a w/o IO program.
 
 Contract: a fault names its line and what to do; a file without faults can be trained on by the recipe `own`.
 """
@@ -74,15 +75,11 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
             alike = twins([p for _, p in runnable], worker=worker, report=report)
     else:
         alike = twins(programs)
-    faults += [
-        Fault(
-            at[name],
-            name,
-            "twin",
-            f"gives the same outputs as {', '.join(others[:SAID])} on its first {ASKED} held-out calls",
-        )
-        for name, others in alike.items()
-    ]
+    named = {p.name: set(p.origin.get("twins", ())) for p in programs}
+    for name, others in alike.items():
+        if unnamed := [other for other in others if other not in named[name]]:
+            text = f"gives the same outputs as {', '.join(unnamed[:SAID])} on its first {ASKED} held-out calls: name it in origin.twins"
+            faults.append(Fault(at[name], name, "twin", text))
     return programs, sorted(faults, key=lambda f: f.line)
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pbb.errors import PbbError
+from pbb.programs.program import Example
 
 if TYPE_CHECKING:
     from pbb.audit import Finding
@@ -170,11 +171,22 @@ def _print_record(out: Console, record: dict[str, Any]) -> None:
         if record.get(key):
             out.print(Text(f"{key}:", "bold"), Text(record[key]), sep="\n")
     for example in record.get("examples", [])[:6]:
-        keywords = [f"{key}={value!r}" for key, value in example.get("kwargs", {}).items()]
-        given = ", ".join([*(repr(value) for value in example["args"]), *keywords])
-        out.print(Text(f"{record.get('entry', '')}({given}) -> {example['output']!r}  {example['split']}"))
+        _print_example(out, str(record.get("entry", "")), example)
     if len(record.get("examples", [])) > 6:
         out.print(Text(f"and {len(record['examples']) - 6} more examples", "dim"))
+
+
+def _print_example(out: Console, entry: str, record: dict[str, Any]) -> None:
+    """The call with its output, types as they are, and the lines of working beneath where there are any."""
+    try:
+        example = Example.model_validate(record)
+    except ValueError:
+        out.print(Text(f"no example: {_brief(record)[:100]}", "red"))
+        return
+    out.print(Text(f"{example.call(entry)} -> {example.output!r}  {example.split}"))
+    if example.trace:
+        steps = [s if isinstance(s, str) else f"{s.target} = {s.value!r}" for s in example.trace]
+        out.print(Text(f"    {'; '.join(steps)}", "dim"))
 
 
 def _cell(rows: dict[tuple[str, str, str], dict[str, Any]], arm: str, ask: str) -> str:

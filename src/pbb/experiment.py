@@ -112,7 +112,9 @@ def run_loaded(
 
 
 def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
-    """Make the recipe's programs and documents only, as <step's label>.jsonl in `out`; returns the files."""
+    """Make the recipe's programs and documents only, as <step's label>.jsonl in `out`, with a card; returns the files."""
+    from pbb.card import write_card
+
     steps = [step for step in graph_of(recipe) if step.kind in DATA_KINDS]
     out.mkdir(parents=True, exist_ok=True)
     written = []
@@ -125,7 +127,7 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
                 name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
                 written.append(out / f"{name}.jsonl")
                 _write_if_new(written[-1], source.read_bytes())
-    return written
+    return [*written, write_card(recipe.title, recipe.about, written, out)]
 
 
 def find_run(text: str, out: str | Path = "runs") -> Path:

@@ -45,8 +45,8 @@ class TraceStep(BaseModel):
 class Example(BaseModel):
     """One call of a program and what it returns.
 
-    In the file, a value that JSON would change (a tuple, a dict whose keys are no strings) stands in a further field besides, as Python
-    writes it: `"exact": "([(1, 2)], {}, (3, 4))"`, the arguments, keyword arguments and output. What is read is what was written.
+    In the file, where JSON would change a value (a tuple, a dict whose keys are no strings, an integer beyond 64 bits), a further field holds
+    arguments, keyword arguments and output as Python writes them: `"exact": "([(1, 2)], {}, (3, 4))"`. What is read is what was written.
 
     `trace` holds the executed statements where the family gives them: steps, or lines of working as they are to be written.
     """
@@ -119,6 +119,7 @@ class Program(BaseModel):
         parameters = next(
             (
                 [a.arg for a in [*node.args.posonlyargs, *node.args.args]]
+                + [f"*{a.arg}" for a in [node.args.vararg] if a]
                 for node in ast.walk(ast.parse(self.source))
                 if isinstance(node, ast.FunctionDef) and node.name == self.entry
             ),
@@ -141,12 +142,12 @@ def write_programs(programs: Iterable[Program], path: Path) -> None:
 
 
 def _kept(value: object) -> bool:
-    """Whether JSON gives a literal back with its types."""
+    """Whether any reader of JSON gives a literal back with its types; many know integers of 64 bits only."""
     if isinstance(value, list):
         return all(map(_kept, value))
     if isinstance(value, dict):
         return all(isinstance(k, str) and _kept(v) for k, v in value.items())
-    return not isinstance(value, tuple)
+    return not (isinstance(value, tuple) or (isinstance(value, int) and not -(2**63) <= value < 2**63))
 
 
 def _plain(value: object) -> object:
@@ -155,7 +156,7 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {k if isinstance(k, str) else repr(k): _plain(v) for k, v in value.items()}
-    return value
+    return value if _kept(value) else str(value)
 
 
 def _record(p: Program) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""`pbb data check` names each fault by its line, and counts them; the recipe's own reader refuses what would spoil a result."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbb.check import check
+from pbb.cli import main
+from pbb.errors import PbbError
+from pbb.programs.brought import Brought
+from pbb.programs.isolation import unavailable
+from pbb.programs.program import read_programs
+
+REASON = unavailable()
+walled = pytest.mark.skipif(REASON is not None, reason=f"no isolation here: {REASON}")
+
+
+def record(name: str, k: int = 2, **changes: Any) -> dict[str, Any]:
+    """A program that multiplies by k, right and complete unless changed."""
+    examples = [{"args": [x], "output": k * x, "split": "test" if x > 8 else "train"} for x in range(1, 13)]
+    return {
+        "name": name, "entry": name, "source": f"def {name}(x):\n    return {k} * x\n", "family": "mine", "group": "io",
+        "examples": examples, "facts": {"length": 1}, **changes,
+    }  # fmt: skip
+
+
+def written(folder: Path, *records: Any) -> Path:
+    path = folder / "programs.jsonl"
+    path.write_text(
+        "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records), encoding="utf-8"
+    )
+    return path
+
+
+def faults(path: Path, allow_code: bool = False) -> list[tuple[int, str]]:
+    return [(f.line, f.rule) for f in check(path, allow_code, lambda done, total, what: None)[1]]
+
+
+FAULTY: dict[str, tuple[Any, str]] = {
+    "no JSON": ("{", "JSON"),
+    "no object": ("[1]", "schema"),
+    "a key missing": ({"name": "f"}, "schema"),
+    "an unknown split": (record("f", 3, examples=[{"args": [1], "output": 3, "split": "dev"}]), "schema"),
+    "the same name": (record("a", 3, entry="b", source="def b(x):\n    return 3 * x\n"), "duplicate"),
+    "the same entry": (record("f", 3, entry="a", source="def a(x):\n    return 3 * x\n"), "duplicate"),
+    "no Python": (record("f", 3, source="def f(x:\n    return 3"), "syntax"),
+    "another function": (record("f", 3, source="def g(x):\n    return 3 * x\n"), "entry"),
+    "an output beyond floats": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": Infinity,'), "literal"),
+    "an output that is an object": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": "<f at 0x7f>",'), "literal"),
+    "a call in both splits": (
+        record("f", 3, examples=[{"args": [1], "output": 3, "split": s} for s in ("train", "test")]), "leak"),
+    "no held-out calls": (record("f", 3, examples=[{"args": [1], "output": 3, "split": "train"}]), "examples"),
+    "the same source": (record("f", 2), "twin"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_fault_is_named_by_its_line(case: str, tmp_path: Path) -> None:
+    bad, rule = FAULTY[case]
+    found = faults(written(tmp_path, record("a"), "", bad))
+    assert (3, rule) in found
+    assert {r for _, r in found} == {rule}
+
+
+def test_a_right_file_has_no_faults(tmp_path: Path) -> None:
+    assert faults(written(tmp_path, record("a"), record("b", 3))) == []
+
+
+def test_an_empty_file_is_a_fault(tmp_path: Path) -> None:
+    assert faults(written(tmp_path)) == [(1, "empty")]
+
+
+@walled
+def test_execution_finds_wrong_outputs_and_hidden_twins(tmp_path: Path) -> None:
+    wrong = record("b", 3)
+    wrong["examples"][4]["output"] = 16
+    twin = record("c", 2, source="def c(x):\n    return x + x\n")
+    twin["examples"] = [
+        {"args": [x], "output": 2 * x, "split": "test" if x > 28 else "train"} for x in range(20, 36)
+    ]
+    path = written(tmp_path, record("a"), wrong, twin)
+    assert faults(path) == []
+    assert faults(path, allow_code=True) == [(1, "twin"), (2, "output"), (3, "twin")]
+
+
+def test_twins_that_are_named_are_no_fault(tmp_path: Path) -> None:
+    named = written(tmp_path, record("a", origin={"twins": ["b"]}), record("b", origin={"twins": ["a"]}))
+    assert faults(named) == []
+    assert faults(written(tmp_path, record("a", origin={"twins": ["b"]}), record("b"))) == [(2, "twin")]
+
+
+def test_the_command_prints_lines_counts_and_exits_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, record("a"), "{")
+    assert main(["data", "check", str(path)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{path}:2: JSON: ") and lines[-1].startswith("1 programs: 1 JSON")
+    assert main(["data", "check", str(path), "--json"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["counts"] == {"JSON": 1} and said["faults"][0]["line"] == 2
+    assert main(["data", "check", str(written(tmp_path, record("a")))]) == 0
+
+
+def test_python_is_to_be_harvested_first(tmp_path: Path) -> None:
+    with pytest.raises(PbbError, match="pbb harvest"):
+        faults(tmp_path)
+    with pytest.raises(PbbError, match="data.path: .*pbb harvest"):
+        Brought(path=str(tmp_path)).digest()
+
+
+def drawn(path: Path, **dials: Any) -> list[tuple[str, str]]:
+    data = Brought(
+        path=str(path), **({"io": 1, "source_only": 1, "train_inputs": 8, "test_inputs": 4} | dials)
+    )
+    return [(p.name, p.group) for p in data.programs(0, 4, lambda done, total, what: None)]
+
+
+def test_a_program_with_a_twin_is_never_without_io(tmp_path: Path) -> None:
+    path = written(tmp_path, record("a"), record("b"), record("c", 3))
+    for seed in range(5):
+        data = Brought(path=str(path), io=2, source_only=1, train_inputs=8, test_inputs=4)
+        made = data.programs(seed, 4, lambda done, total, what: None)
+        assert [p.name for p in made if p.group == "source_only"] == ["c"]
+    with pytest.raises(PbbError, match="1 without a behavioural twin"):
+        drawn(path, source_only=2)
+
+
+def test_twins_that_the_file_names_count(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        record("a", origin={"twins": ["b"]}),
+        record("b", 3, origin={"twins": ["a"]}),
+        record("c", 5),
+    )
+    assert drawn(path)[0] == ("c", "source_only")
+
+
+def test_names_must_tell_programs_apart(tmp_path: Path) -> None:
+    with pytest.raises(PbbError, match="a is there twice: `pbb data check"):
+        drawn(written(tmp_path, record("a"), record("a", 3)))
+
+
+def test_too_few_or_too_long_programs_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, record("a"), record("b", 3))
+    with pytest.raises(PbbError, match="2 programs, 0 of them with 5 held-out calls"):
+        drawn(path, test_inputs=5)
+    with pytest.raises(PbbError, match="raise data.longest"):
+        drawn(path, longest=10)
+    assert len(drawn(path)) == 2 and len(read_programs(path)) == 2
