@@ -187,9 +187,7 @@ def judge(
 
 def _recited(text: str, truth: str, representation: Representation) -> bool:
     """Whether a generation holds this source as its first functions, or this prose on lines of its own."""
-    return (
-        _functions(text, truth) == truth if representation == "source" else f"\n{truth}\n" in f"\n{text}\n"
-    )
+    return _functions(text, truth) == truth if representation == "source" else f"\n{truth}\n" in f"\n{text}\n"
 
 
 def _functions(text: str, truth: str) -> str:

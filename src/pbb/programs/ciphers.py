@@ -87,7 +87,9 @@ class Ciphers(Data):
         if self.shift == "argument" and fixed:
             raise ValueError(f"kinds: {fixed[0]} has no shift to be an argument: {', '.join(SHIFTED)} have")
         if self.shift == "argument" and self.compose:
-            raise ValueError("compose: a cipher that is called with a shift composes with none: set shift: key")
+            raise ValueError(
+                "compose: a cipher that is called with a shift composes with none: set shift: key"
+            )
         if self.shift == "key" and self.shifts != "flat":
             raise ValueError("shifts: c4 is for shifts that the calls give: set shift: argument")
         exist = texts(self.strings, self.alphabet, self.letters[0])
