@@ -34,7 +34,7 @@ SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon"
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-SCORE = tuple(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis"))
+SCORE = tuple(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition"))
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
@@ -165,8 +165,7 @@ def _training(
     stage = recipe.stages[chain[-1]]
     unused = {"mix", "of", "method"} | ({"batch_size"} if stage.grpo else set())
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
-    counts = {"io": recipe.data.io, "source_only": recipe.data.source_only}
-    size = sum(share.per_program * counts[share.group] for share in recipe.mix(chain[-1]))
+    size = sum(share.per_program * recipe.size(share.group) for share in recipe.mix(chain[-1]))
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
@@ -198,7 +197,7 @@ def _evaluation(
             "phrasings": recipe.data.templates,
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
-            "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
+            "splits": {g: recipe.splits(g) for g in recipe.groups()},
             **({} if model else identity),
         },
         parents={"programs": programs, **({"model": model} if model else {})},
@@ -260,7 +259,7 @@ def _write_documents(documents: list[Any], out: Path) -> None:
     from pbb.documents.corpus import write_documents
 
     write_documents(documents, out / "documents.jsonl")
-    programs = {g: len({d.program for d in documents if d.group == g}) for g in ("io", "source_only")}
+    programs = {g: len({d.program for d in documents if d.group == g}) for g in {d.group for d in documents}}
     kinds = Counter((d.group, d.kind) for d in documents)
     counts = {f"{g} {k}": round(n / programs[g], 2) for (g, k), n in sorted(kinds.items())}
     (out / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
@@ -311,14 +310,19 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     from pbb.programs.program import read_programs
 
     programs = read_programs(inputs["programs"] / "programs.jsonl")
-    unseen = [p for p in programs if p.group == "source_only"]
-    shown = [p for p in programs if p.group == "io"]
+    of_group = {g: [p for p in programs if p.group == g] for g in config["splits"]}
     e = config["evaluation"]
-    sample = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
+    rng = random.Random(f"evaluated:{config['seed']}")
+    of_group["io"] = rng.sample(of_group["io"], min(e["io_programs"], len(of_group["io"])))
+    if composed := of_group.get("io_composed"):
+        # beside every composite its parts, so that it can be held against them
+        composed = of_group["io_composed"] = rng.sample(composed, min(e["io_programs"], len(composed)))
+        parts = {q.name: q for p in composed for q in p.parts}
+        of_group["io"] = list(parts.values())
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
     asked = [
         q
-        for group, chosen in (("source_only", unseen), ("io", sample))
+        for group, chosen in of_group.items()
         for ways, calls in (
             ([a for a in e["asks"] if a.endswith("direct")], e["direct_calls"]),
             ([a for a in e["asks"] if not a.endswith("direct")], e["calls"]),
@@ -346,6 +350,7 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     """All measures, the diagnosis and the cost; writes scores.json."""
     import pandas as pd
 
+    from pbb.evaluation.composition import compositions
     from pbb.evaluation.diagnosis import diagnose
     from pbb.evaluation.score import score, write
 
@@ -353,8 +358,11 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
     given = {key: config[key] for key in ("control", "hypotheses") if key in config}
-    scores = score(pd.concat(frames, ignore_index=True), recipe=config["recipe"], **given)
+    predictions = pd.concat(frames, ignore_index=True)
+    scores = score(predictions, recipe=config["recipe"], **given)
     scores["diagnosis"] = diagnose(scores)
+    if composed := compositions(predictions):
+        scores["compositions"] = composed
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {
         "seconds": round(sum(r["seconds"] for r in rows), 1),
