@@ -34,7 +34,9 @@ SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon"
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-SCORE = tuple(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition"))
+SCORE = tuple(
+    f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")
+)
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
@@ -310,7 +312,8 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     from pbb.programs.program import read_programs
 
     programs = read_programs(inputs["programs"] / "programs.jsonl")
-    of_group = {g: [p for p in programs if p.group == g] for g in config["splits"]}
+    order = ("source_only", "io", "source_only_composed", "io_composed")
+    of_group = {g: [p for p in programs if p.group == g] for g in order if g in config["splits"]}
     e = config["evaluation"]
     rng = random.Random(f"evaluated:{config['seed']}")
     of_group["io"] = rng.sample(of_group["io"], min(e["io_programs"], len(of_group["io"])))

@@ -7,9 +7,9 @@ both are: with the product of their accuracies. Below it, something is lost in j
 {"arm": "proactive", "seed": 0, "group": "source_only_composed", "ask": "trace", "accuracy": 0.41, "first": 0.70, "second": 0.72,
 "expected": 0.51, "difference": -0.10, "low": -0.16, "high": -0.04, "programs": 100}
 
-Contract: a frame of predictions in, one row an arm, seed and way of asking out, on held-out inputs; every composite counts once, by its own
-parts; those with a part that was not asked are left out. The interval is a bootstrap over composites (pairs that share a part are taken
-as independent, which they are not quite). The parts' own held-out inputs are not those that they meet inside the composite.
+Contract: a frame of predictions in, one row an arm, seed (and all seeds together) and way of asking out, on held-out inputs. Every composite
+counts once, by its own parts; those with a part that was not asked are left out. The interval is a bootstrap over composites (pairs that
+share a part are taken as independent, which they are not quite). The parts' own held-out inputs are not those that they meet inside.
 """
 
 from __future__ import annotations
@@ -33,23 +33,27 @@ def compositions(predictions: pd.DataFrame, *, seed: int = 0) -> list[dict[str, 
     given = frame.assign(correct=frame["correct"].astype(float)).groupby(keys, sort=False)
     means = given.agg(correct=("correct", "mean"), needs=("needs", "first")).reset_index()
     right = means.set_index(keys)["correct"].to_dict()
-    rows = []
-    for key, cell in means[means["group"].isin(list(PARTS))].groupby(keys[:4], sort=False):
-        arm, run, group, ask = key
-        found = []
-        for own, needs in zip(cell["correct"], cell["needs"], strict=True):
-            alone = [right.get((arm, run, PARTS[str(group)], ask, name)) for name in str(needs).split(",")]
+    found: dict[tuple[str, int | str, str, str], list[list[float]]] = {}
+    for arm, run, group, ask, _, own, needs in means.itertuples(index=False):
+        if group in PARTS:
+            alone = [right.get((arm, run, PARTS[group], ask, name)) for name in needs.split(",")]
             if None not in alone:
-                found.append((own, *alone))
-        if not found:
-            continue
-        own, first, second = np.array(found, dtype=float).T
-        expected = first * second
-        apart = paired_permutation(own, expected, np.arange(len(own)), seed=seed)
-        rows.append(
-            {"arm": arm, "seed": run, "group": group, "ask": ask, "accuracy": own.mean()}
-            | {"first": first.mean(), "second": second.mean(), "expected": expected.mean()}
-            | {"difference": apart and apart.difference, "low": apart and apart.low, "high": apart and apart.high}
-            | {"programs": len(own)}
-        )
-    return [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()} for row in rows]
+                found.setdefault((arm, int(run), group, ask), []).append([own, *alone])
+    if means["seed"].nunique() > 1:
+        for (arm, _, group, ask), cell in list(found.items()):
+            found.setdefault((arm, "all", group, ask), []).extend(cell)
+    return [_row(key, np.array(cell), seed) for key, cell in found.items()]
+
+
+def _row(key: tuple[str, int | str, str, str], cell: Any, seed: int) -> dict[str, Any]:
+    """cell [composites, 3]: accuracies of the composite, of its first part and of its second."""
+    own, first, second = cell.T
+    expected = first * second
+    apart = paired_permutation(own, expected, np.arange(len(own)), seed=seed)
+    measures = {"accuracy": own, "first": first, "second": second, "expected": expected}
+    return (
+        dict(zip(("arm", "seed", "group", "ask"), key, strict=True))
+        | {name: float(values.mean()) for name, values in measures.items()}
+        | {"difference": apart and apart.difference, "low": apart and apart.low, "high": apart and apart.high}
+        | {"programs": len(own)}
+    )

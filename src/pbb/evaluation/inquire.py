@@ -111,7 +111,9 @@ def _asked(programs: list[Program], calls: list[str]) -> Program:
     if len(found) == 1:
         return found[0]
     if composed := [p.entry for p in found if p.needs]:
-        raise PbbError(f"ask: {composed[0]} calls two programs itself: ask for it alone, or for two that call none")
+        raise PbbError(
+            f"ask: {composed[0]} calls two programs itself: ask for it alone, or for two that call none"
+        )
     read = any(p.group == "source_only" for p in found)
     return composite(found[0], found[1], "source_only_composed" if read else "io_composed")
 
