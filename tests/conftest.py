@@ -67,6 +67,17 @@ def programs() -> list[Program]:
     return random_arithmetic(seed=7, io=24, source_only=8, dials=Dials(), train_inputs=8, test_inputs=6)
 
 
+@pytest.fixture(scope="session", params=["declared", "named"])
+def composed(request: pytest.FixtureRequest) -> list[Program]:
+    """14 w/ IO and 8 w/o IO programs, then 4 w/o IO and 5 w/ IO composites of them, declared or only named."""
+    from pbb.programs.compose import Compose
+    from pbb.programs.random_arithmetic import Arithmetic
+
+    dials = Compose(io=5, source_only=4, form=request.param)
+    data = Arithmetic(io=14, source_only=8, train_inputs=8, test_inputs=6, compose=dials)
+    return data.programs(3, 5, lambda done, total, what: None)
+
+
 @pytest.fixture(scope="session")
 def texts(programs: list[Program]) -> list[str]:
     """Prompts and completions of every kind of document."""

@@ -210,7 +210,8 @@ def _percent(share: float | None) -> str:
 
 
 def _group(group: str) -> str:
-    return {"io": "w/ IO", "source_only": "w/o IO"}.get(group, group)
+    single = {"io": "w/ IO", "source_only": "w/o IO"}.get(group.removesuffix("_composed"), group)
+    return f"{single}, composed" if group.endswith("_composed") else single
 
 
 def _brief(value: Any) -> str:

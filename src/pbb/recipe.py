@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pbb.documents.corpus import Share
 from pbb.documents.render import Representation
 from pbb.errors import PbbError
+from pbb.programs.compose import Compose
 from pbb.programs.families import AnyData
 from pbb.programs.grammars import Grammars
 from pbb.programs.program import Group, Split
@@ -125,6 +126,8 @@ class Hypothesis(Strict):
 class Evaluation(Strict):
     """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
 
+    Where there are composites, `io_programs` counts those w/ IO, and their parts are the w/ IO programs that are asked.
+
     Direct answers cost next to nothing, so `direct_calls` may be more than `calls`: the best constant answer, against which
     they must be held, is flattered by few calls. `samples` asks that often, at temperature 1, for any string of each grammar (for the
     family grammars, whose phrasings can ask so).
@@ -166,6 +169,8 @@ class Recipe(Strict):
                     raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
             if stage.method == "grpo" and any(share.kind != "execution" for share in self.mix(name)):
                 raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
+            for share in stage.mix:
+                self._composed(name, share)
         for name, arm in self.arms.items():
             for stage_name in arm.stages:
                 if stage_name not in self.stages:
@@ -186,6 +191,29 @@ class Recipe(Strict):
             raise ValueError("evaluation.samples: only grammars have strings to sample: take it out")
         return self
 
+    def _composed(self, stage: str, share: Share) -> None:
+        if share.group not in ("io_composed", "source_only_composed"):
+            return
+        if self.compose is None:
+            raise ValueError(f"stages.{stage}: no composites for group {share.group}: set data.compose")
+        if share.kind == "declaration" and self.compose.form == "named":
+            raise ValueError(f"stages.{stage}: composites that are only named have no source to declare")
+
+    @property
+    def compose(self) -> Compose | None:
+        """The dials of composites, where the family has them and the recipe asks for some."""
+        return getattr(self.data, "compose", None)
+
+    def groups(self) -> list[Group]:
+        """The groups of programs that are evaluated, w/o IO ones before w/ IO ones."""
+        single: list[Group] = ["source_only", "io"]
+        return single + (["source_only_composed", "io_composed"] if self.compose else [])
+
+    def size(self, group: Group) -> int:
+        """How many programs a group has."""
+        dials = self.compose if group.endswith("_composed") else self.data
+        return getattr(dials, group.removesuffix("_composed"), 0)
+
     def mix(self, stage: str) -> list[Share]:
         """The shares of a stage, its own or those of the stages it is made of."""
         s = self.stages[stage]
@@ -201,7 +229,7 @@ class Recipe(Strict):
 
     def splits(self, group: Group) -> list[Split]:
         """The splits that programs of a group are asked on."""
-        return ["test", "train"] if group == "io" and self.evaluation.io_train else ["test"]
+        return ["test", "train"] if group.startswith("io") and self.evaluation.io_train else ["test"]
 
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain data, everything spelled out."""

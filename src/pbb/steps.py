@@ -39,7 +39,7 @@ GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.
 EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.programs.grammar")
 SCORE = (
-    *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis")),
+    *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")),
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
@@ -172,8 +172,7 @@ def _training(
     stage = recipe.stages[chain[-1]]
     unused = {"mix", "of", "method"} | ({"batch_size"} if stage.grpo else set())
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
-    counts = {"io": recipe.data.io, "source_only": recipe.data.source_only}
-    size = sum(share.per_program * counts[share.group] for share in recipe.mix(chain[-1]))
+    size = sum(share.per_program * recipe.size(share.group) for share in recipe.mix(chain[-1]))
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
@@ -205,7 +204,7 @@ def _evaluation(
             "phrasings": recipe.data.templates,
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
-            "splits": {g: recipe.splits(g) for g in ("source_only", "io")},
+            "splits": {g: recipe.splits(g) for g in recipe.groups()},
             **({} if recipe.data.isolate() is None else {"isolate": recipe.data.isolate()}),
             **({} if model else identity),
         },
@@ -268,7 +267,7 @@ def _write_documents(documents: list[Any], out: Path) -> None:
     from pbb.documents.corpus import write_documents
 
     write_documents(documents, out / "documents.jsonl")
-    programs = {g: len({d.program for d in documents if d.group == g}) for g in ("io", "source_only")}
+    programs = {g: len({d.program for d in documents if d.group == g}) for g in {d.group for d in documents}}
     kinds = Counter((d.group, d.kind) for d in documents)
     counts = {f"{g} {k}": round(n / programs[g], 2) for (g, k), n in sorted(kinds.items())}
     (out / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
@@ -315,21 +314,27 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
     from pbb.documents.render import templates
     from pbb.evaluation.ask import questions
 
-    unseen = [p for p in programs if p.group == "source_only"]
-    shown = [p for p in programs if p.group == "io"]
+    order = ("source_only", "io", "source_only_composed", "io_composed")
+    of_group = {g: [p for p in programs if p.group == g] for g in order if g in config["splits"]}
     e = config["evaluation"]
-    some = random.Random(f"evaluated:{config['seed']}").sample(shown, min(e["io_programs"], len(shown)))
+    rng = random.Random(f"evaluated:{config['seed']}")
+    of_group["io"] = rng.sample(of_group["io"], min(e["io_programs"], len(of_group["io"])))
+    if composed := of_group.get("io_composed"):
+        # beside every composite its parts, so that it can be held against them
+        composed = of_group["io_composed"] = rng.sample(composed, min(e["io_programs"], len(composed)))
+        parts = {q.name: q for p in composed for q in p.parts}
+        of_group["io"] = list(parts.values())
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
     asked = [
         q
-        for group, chosen in (("source_only", unseen), ("io", some))
+        for group, chosen in of_group.items()
         for ways, calls in (
             ([a for a in e["asks"] if a.endswith("direct")], e["direct_calls"]),
             ([a for a in e["asks"] if not a.endswith("direct")], e["calls"]),
         )
         for q in questions(chosen, ways, config["splits"][group], calls, phrasings, config["represent"])
     ]
-    return [*unseen, *some], asked
+    return [p for chosen in of_group.values() for p in chosen], asked
 
 
 def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
@@ -372,6 +377,7 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     """All measures, the diagnosis and the cost; writes scores.json."""
     import pandas as pd
 
+    from pbb.evaluation.composition import compositions
     from pbb.evaluation.diagnosis import diagnose
     from pbb.evaluation.language import languages
     from pbb.evaluation.score import score, write
@@ -385,6 +391,8 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     scores["diagnosis"] = diagnose(scores)
     if found := languages(predictions):
         scores["languages"] = found
+    if composed := compositions(predictions):
+        scores["compositions"] = composed
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]
     scores["cost"] = {
         "seconds": round(sum(r["seconds"] for r in rows), 1),

@@ -102,7 +102,7 @@ def test_the_answers_stand_beside_the_truth(finished: Path, programs: list[Progr
         for row in rows:
             assert (row["answer"], row["true"]) == ("21", repr(e.output))
             assert row["right"] is (e.output == 21)
-            assert (row["group"], row["source"]) == (p.group, p.source)
+            assert (row["group"], row["source"]) == (p.group, p.source.rstrip("\n"))
             assert row["generation"] == "21\nAnswer: 21"
             assert e.call(p.name) in row["prompt"] and "def " not in row["prompt"]
             assert row["prompt"].endswith(tuple(templates("arithmetic").instructions[row["ask"]]))

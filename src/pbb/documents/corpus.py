@@ -50,7 +50,7 @@ class Share(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Share:
-        if self.kind == "execution" and self.group == "source_only":
+        if self.kind == "execution" and self.group in ("source_only", "source_only_composed"):
             raise ValueError("executions of w/o IO programs are never trained on: give group: io")
         if (self.kind == "execution") != (self.ask is not None):
             raise ValueError(
@@ -66,13 +66,21 @@ class Share(BaseModel):
 
 
 def planted(programs: Sequence[Program], seed: int) -> dict[str, Program]:
-    """Wrong sources: for every w/o IO program the one whose source is taught under its name; nobody keeps their own."""
+    """Wrong sources: for every w/o IO program the one whose source is taught under its name; nobody keeps their own.
+
+    A composite's own source stays, its parts are the planted ones.
+    """
     known = [p for p in programs if p.group == "source_only"]
     if len(known) < 2:
         raise PbbError("data.source_only: permuting sources takes at least two w/o IO programs")
     order = known.copy()
     random.Random(f"planted:{seed}").shuffle(order)
-    return {p.name: q for p, q in zip(order, order[1:] + order[:1], strict=True)}
+    swapped = {p.name: q for p, q in zip(order, order[1:] + order[:1], strict=True)}
+    for p in programs:
+        if p.group == "source_only_composed":
+            parts = [disguised(q, swapped[q.name]) for q in p.parts]
+            swapped[p.name] = p.model_copy(update={"parts": parts, "examples": []})
+    return swapped
 
 
 def disguised(p: Program, other: Program) -> Program:

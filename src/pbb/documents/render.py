@@ -100,9 +100,18 @@ def trace_text(steps: Sequence[TraceStep | str]) -> str:
 def declared(p: Program, representation: Representation) -> str:
     """The program in the representation that declarations show."""
     text = p.source if representation == "source" else p.prose
-    if text is None:
+    if not text:
         raise PbbError(f"program {p.name} has no {representation}: bring it or choose another representation")
     return text.rstrip("\n")
+
+
+def shown(p: Program, representation: Representation) -> str:
+    """What a recital writes and a context holds: the program; of a composite its own source, where it has one, and those of its parts."""
+    if not p.needs:
+        return declared(p, representation)
+    own = [] if p.only_named else [declared(p, representation)]
+    named = "" if representation == "source" else "{}: "
+    return "\n".join([*own, *(named.format(q.entry) + declared(q, representation) for q in p.parts)])
 
 
 def pointer(t: Templates, rng: random.Random, call: str, statement: str = "") -> str:
@@ -196,15 +205,15 @@ def answer(
     if e.trace is None:
         raise PbbError(f"program {p.name} has no traces: ask direct or recite, or bring traces")
     steps = trace_text(e.trace) + "\n" + rng.choice(t.closings).format(answer=value)
-    return steps if ask == "trace" else rng.choice(t.openings) + declared(p, representation) + "\n" + steps
+    return steps if ask == "trace" else rng.choice(t.openings) + shown(p, representation) + "\n" + steps
 
 
 def question(
     p: Program, e: Example, ask: Ask, t: Templates, rng: random.Random, context: Representation | None = None
 ) -> str:
     """The prompt that asks for a call; with `context` the program stands above it (in-context)."""
-    words = prompt(t, rng, p.head() if ask == "sample" else e.call(p.entry), ask, p.statement)
-    return words if context is None else declared(p, context) + "\n" + words
+    words = prompt(t, rng, p.head() if ask == "sample" else p.call(e), ask, p.statement)
+    return words if context is None else shown(p, context) + "\n" + words
 
 
 def execution(

@@ -14,7 +14,16 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pbb.documents.corpus import disguised
-from pbb.documents.render import Ask, Representation, Templates, answer, declaration, declared, question
+from pbb.documents.render import (
+    Ask,
+    Representation,
+    Templates,
+    answer,
+    declaration,
+    declared,
+    question,
+    shown,
+)
 from pbb.evaluation.answer import equal, parse, same_source
 from pbb.models.decode import decode
 from pbb.models.load import encode
@@ -45,11 +54,16 @@ def questions(
     templates: Templates,
     representation: Representation = "source",
 ) -> list[Question]:
-    """For every program, way of asking and split: its first `per_program` calls in file order; for recall one question a program."""
+    """For every program, way of asking and split: its first `per_program` calls in file order; for recall one question a program.
+
+    A composite that is only named has no source to recall.
+    """
     result = []
     for p in programs:
         for ask in asks:
             rng = random.Random(f"ask:{p.name}:{ask}")
+            if ask == "recall" and p.only_named:
+                continue
             if ask == "recall":
                 d = declaration(p, templates, rng, representation)
                 result.append(
@@ -68,15 +82,16 @@ def questions(
     return result
 
 
-def recited(text: str) -> str:
-    """The function that a generation begins by writing: from its `def` to the first line after it that is not indented."""
+def recited(text: str, functions: int = 1) -> str:
+    """The functions that a generation begins by writing: from a `def` to the first line after it that is not indented, so many times."""
     start = text.find("def ")
     if start < 0:
         return ""
     rows = text[start:].split("\n")
     body = [rows[0]]
     for row in rows[1:]:
-        if not row.startswith(" "):
+        functions -= row.startswith("def ")
+        if not row.startswith(" ") and not (row.startswith("def ") and functions):
             break
         body.append(row)
     return "\n".join(body)
@@ -136,7 +151,8 @@ def judge(
         "program": p.name,
         "length": p.facts.length,
         "ops": ",".join(p.facts.ops),
-        "source": p.source.rstrip("\n"),
+        "needs": ",".join(p.needs),
+        "source": shown(p, "source"),
         "prompt": q.prompt,
         "generation": text,
         "sample": 0,
@@ -144,9 +160,9 @@ def judge(
         "recalled_form": None,
     }
     if q.ask in ("recite", "recall"):
-        truth = declared(p, representation)
+        truth = shown(p, representation) if q.ask == "recite" else declared(p, representation)
         exact = _recited(text, truth, representation)
-        same = representation == "source" and same_source(recited(text), truth)
+        same = representation == "source" and same_source(_functions(text, truth), truth)
         row |= {"recalled": exact, "recalled_form": exact or same}
     if q.example is None:
         taught = declared(disguised(p, other), representation) if other else None
@@ -161,7 +177,7 @@ def judge(
         }
     said = parse(text, cot=not q.ask.endswith("direct"))
     return row | {
-        "call": q.example.call(p.entry),
+        "call": p.call(q.example),
         "expected": repr(q.example.output),
         "planted": None if other is None else repr(wrong),
         "parsed": said.text if said.ok else None,
@@ -171,10 +187,15 @@ def judge(
     }
 
 
-def _recited(text: str, shown: str, representation: Representation) -> bool:
-    """Whether a generation holds this source as its first function, or this prose (or source of several parts) on lines of its own."""
-    whole = representation == "source" and recited(shown) == shown
-    return recited(text) == shown if whole else f"\n{shown}\n" in f"\n{text}\n"
+def _recited(text: str, truth: str, representation: Representation) -> bool:
+    """Whether a generation holds this source as its first functions, or this prose (or source of other parts) on lines of its own."""
+    functions = representation == "source" and _functions(truth, truth) == truth
+    return _functions(text, truth) == truth if functions else f"\n{truth}\n" in f"\n{text}\n"
+
+
+def _functions(text: str, truth: str) -> str:
+    """As many functions as the truth has."""
+    return recited(text, max(1, sum(row.startswith("def ") for row in truth.split("\n"))))
 
 
 def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:
@@ -201,7 +222,7 @@ def _outputs(
             others[i] = None
     elif wanted:
         with worker(isolate, "the programs of the wrong-source arm") as sandbox:
-            outcomes = sandbox.execute_many([(o.source, o.entry, [e.args]) for _, o, e in wanted])
+            outcomes = sandbox.execute_many([(o.definitions(), o.entry, [e.args]) for _, o, e in wanted])
             for (i, _, _), outcome in zip(wanted, outcomes, strict=True):
                 values[i] = outcome[0].value
                 if outcome[0].error:

@@ -19,7 +19,12 @@ CONTROLS = frozenset(
 )
 """Arms that exist to be compared with: no claim is about them."""
 ASKS = ("recite", "trace", "direct")
-GROUPS = {"io": "w/ IO", "source_only": "w/o IO"}
+GROUPS = {
+    "io": "w/ IO",
+    "source_only": "w/o IO",
+    "io_composed": "w/ IO composites",
+    "source_only_composed": "w/o IO composites",
+}
 SPLITS = {"train": "training inputs", "test": "held-out inputs"}
 
 FINE = 0.8

@@ -11,11 +11,12 @@ import random
 from pathlib import Path
 from typing import Any
 
-from pbb.documents.render import pointer, templates
+from pbb.documents.render import pointer, shown, templates
 from pbb.errors import PbbError
 from pbb.evaluation.ask import Question, judge
 from pbb.models.decode import decode
 from pbb.models.load import encode, load
+from pbb.programs.compose import composite
 from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, read_programs
 
@@ -32,11 +33,11 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     Raises:
         PbbError: the program is not in the run, or the call is no literal call.
     """
-    name, args = read_call(call)
+    calls, args = read_composition(call)
     step = json.loads((evaluation / "inputs.json").read_text(encoding="utf-8"))
     steps, config = evaluation.parent, step["config"]
     programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
-    program = _named(programs, name)
+    program = _asked(programs, calls)
     truth = _execute(program, args, call, config.get("isolate"))
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
@@ -45,7 +46,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     rng = random.Random(f"inquire:{call}")
     rows = []
     for ask in ASKS:
-        words = pointer(phrasings, rng, example.call(name), program.statement)
+        words = pointer(phrasings, rng, program.call(example), program.statement)
         prompt = words + " " + phrasings.instructions[ask][0]
         written = decode(
             model,
@@ -65,7 +66,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
                 "true": repr(truth),
                 "right": row["correct"],
                 "group": program.group,
-                "source": program.source,
+                "source": shown(program, "source"),
             }
         )
     return rows
@@ -77,13 +78,41 @@ def read_call(call: str) -> tuple[str, list[Any]]:
     Raises:
         PbbError: it is anything else.
     """
+    names, args = read_composition(call, depth=1)
+    return names[0], args
+
+
+def read_composition(call: str, depth: int = 2) -> tuple[list[str], list[Any]]:
+    """The names in the order in which they run, and the literal arguments: of `Flurb(Zibdax(7))` Zibdax, Flurb, and 7.
+
+    Raises:
+        PbbError: it is neither a literal call nor, with depth 2, one around which another stands.
+    """
     try:
         node = ast.parse(call.strip(), mode="eval").body
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-            return node.func.id, [ast.literal_eval(a) for a in node.args]
+        names: list[str] = []
+        while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            names = [node.func.id, *names]
+            if len(names) < depth and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
+                node = node.args[0]
+                continue
+            return names, [ast.literal_eval(a) for a in node.args]
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise PbbError(f"ask: {call[:80]!r} is not a call: write a program's name and a value, such as Zibdax(7)")
+
+
+def _asked(programs: list[Program], calls: list[str]) -> Program:
+    """The program that is called, or the composite of the two that are."""
+    found = [_named(programs, name) for name in calls]
+    if len(found) == 1:
+        return found[0]
+    if composed := [p.entry for p in found if p.needs]:
+        raise PbbError(
+            f"ask: {composed[0]} calls two programs itself: ask for it alone, or for two that call none"
+        )
+    read = any(p.group == "source_only" for p in found)
+    return composite(found[0], found[1], "source_only_composed" if read else "io_composed")
 
 
 def _named(programs: list[Program], name: str) -> Program:
@@ -96,7 +125,7 @@ def _named(programs: list[Program], name: str) -> Program:
 
 def _execute(program: Program, args: list[Any], call: str, isolate: bool | None) -> object:
     with worker(isolate, call[:80]) as sandbox:
-        outcome = sandbox.execute(program.source, program.entry, [args])[0]
+        outcome = sandbox.execute(program.definitions(), program.entry, [args])[0]
     if outcome.error:
         raise PbbError(
             f"ask: {call[:80]}: the program itself fails on it: {outcome.error}: give another value"

@@ -61,6 +61,8 @@ CEILINGS: Mapping[str, str] = {
 }
 """Which way of asking with the source in the prompt bounds which way of asking without."""
 CONTROL = "stage-1-only"
+UNSEEN = ("source_only", "source_only_composed")
+"""The groups that are never executed in training: those that the claim is about."""
 BASE = "untrained"
 _CELL = ["arm", "seed", "group", "split", "ask"]
 _HAS = "has:"
@@ -280,7 +282,7 @@ def _ratios(
     rows = []
     for (arm, run, group, split, ask), cell in cells.items():
         below = cells.get((control, run, group, split, ask))
-        if ask not in asks or arm == control or (group, split) != ("source_only", "test") or below is None:
+        if ask not in asks or arm == control or group not in UNSEEN or split != "test" or below is None:
             continue
         candidates = [(name, cells.get((name, run, group, split, asks[ask]))) for name in (arm, BASE)]
         ceilings = [
@@ -304,21 +306,21 @@ def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], seed: int) -> list[Row
     """The arm of the claim against every other one, on the same held-out questions of programs known by
     source only.
 
-    Holm's correction is within a way of asking (and seed, or all seeds pooled). Questions that only one of
+    Holm's correction is within a group and way of asking (and seed, or all seeds pooled). Questions that only one of
     the two arms was asked do not enter.
     """
     first = main_arm([key[0] for key in cells])
-    families: dict[tuple[Any, str], list[Row]] = {}
+    families: dict[tuple[Any, str, str], list[Row]] = {}
     for (arm, run, group, split, ask), other in cells.items():
         ours = cells.get((first, run, group, split, ask))
-        if arm == first or ours is None or (group, split) != ("source_only", "test"):
+        if arm == first or ours is None or group not in UNSEEN or split != "test":
             continue
         pairs = pd.concat({"a": _by_question(ours), "b": _by_question(other)}, axis=1, join="inner")
         units = pairs.index.get_level_values("unit").to_numpy()
         found = paired_permutation(pairs["a"].to_numpy(), pairs["b"].to_numpy(), units, seed=seed)
         if found is None:
             continue
-        families.setdefault((run, ask), []).append(
+        families.setdefault((run, group, ask), []).append(
             {"arm_a": first, "arm_b": arm, "seed": run, "group": group, "split": split, "ask": ask}
             | {"difference": found.difference, "low": found.low, "high": found.high, "p": found.p}
             | {"p_holm": None, "programs": found.clusters}

@@ -33,7 +33,8 @@ from pbb.programs.cipher import (
     statements,
     word,
 )
-from pbb.programs.cipher_prose import prose
+from pbb.programs.cipher_prose import parse, prose
+from pbb.programs.compose import Compose, Trace, composites
 from pbb.programs.family import Data, Report
 from pbb.programs.names import Shelf, names
 from pbb.programs.program import Example, Facts, Group, Program, Split
@@ -51,6 +52,7 @@ class Ciphers(Data):
 
     alphabet: texts are of the first so many letters. letters: the shortest and the longest text. strings: what is encoded. shift: whether it is
     part of the program (`key`) or of the call (`argument`); shifts: how those of the train calls are drawn, if of the call.
+    compose: ciphers that call two of the set, beside them, for texts of one length.
     """
 
     code = (
@@ -58,6 +60,7 @@ class Ciphers(Data):
         "pbb.programs.cipher_prose",
         "pbb.programs.ciphers",
         "pbb.programs.random_arithmetic",
+        "pbb.programs.compose",
     )
     templates = "ciphers"
     family: Literal["ciphers"] = "ciphers"
@@ -68,6 +71,7 @@ class Ciphers(Data):
     strings: Literal["words", "nonsense", "both"] = "both"
     shift: Literal["key", "argument"] = "key"
     shifts: Literal["flat", "c4"] = "flat"
+    compose: Compose | None = Field(None, exclude_if=lambda dials: dials is None)
 
     @model_validator(mode="after")
     def _ranges(self) -> Ciphers:
@@ -82,6 +86,10 @@ class Ciphers(Data):
         fixed = [k for k in self.kinds if k not in SHIFTED]
         if self.shift == "argument" and fixed:
             raise ValueError(f"kinds: {fixed[0]} has no shift to be an argument: {', '.join(SHIFTED)} have")
+        if self.shift == "argument" and self.compose:
+            raise ValueError(
+                "compose: a cipher that is called with a shift composes with none: set shift: key"
+            )
         if self.shift == "key" and self.shifts != "flat":
             raise ValueError("shifts: c4 is for shifts that the calls give: set shift: argument")
         exist = texts(self.strings, self.alphabet, self.letters[0])
@@ -95,8 +103,41 @@ class Ciphers(Data):
     def programs(self, seed: int, asked: int, report: Report) -> list[Program]:
         """As drawn by `ciphers`, then held against real execution."""
         drawn = ciphers(self, seed, asked)
+        if self.compose:
+            drawn += self._composites(self.compose, drawn, seed, asked)
         verify(drawn, lambda done: report(done, len(drawn), "executed"))
         return drawn
+
+    def _composites(self, dials: Compose, singles: list[Program], seed: int, asked: int) -> list[Program]:
+        known = {p.name: parse(p.prose or "") for p in singles}
+
+        def value(p: Program, given: str, trace: Trace | None) -> str:
+            rows: list[str] | None = None if trace is None else []
+            result = run(known[p.name], given, None, rows)
+            if trace is not None:
+                trace += rows or []
+            return result
+
+        def inputs(first: Program, second: Program, rng: random.Random) -> list[str]:
+            length = first.facts.length
+            wanted = 0 if length != second.facts.length else self.train_inputs + self.test_inputs
+            drawn: dict[str, None] = {}
+            while len(drawn) < wanted:
+                plain = text(rng, self.strings, self.alphabet, length)
+                drawn[call(known[first.name], plain, None)[0]] = None
+            return list(drawn)
+
+        return composites(
+            singles,
+            dials,
+            run=value,
+            inputs=inputs,
+            seed=seed,
+            train_inputs=self.train_inputs,
+            test_inputs=self.test_inputs,
+            asked=asked,
+            length=max,
+        )
 
 
 def program(

@@ -22,7 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pbb.errors import PbbError
 
-Group = Literal["io", "source_only"]
+Group = Literal["io", "source_only", "io_composed", "source_only_composed"]
+"""What may be trained on. Programs that call others are groups of their own: every accuracy is of one group, so that single programs and
+composites never stand in one figure, and whoever asks for `source_only` gets what that has always meant."""
+Single = Literal["io", "source_only"]
 Split = Literal["train", "test"]
 
 
@@ -99,6 +102,9 @@ class Program(BaseModel):
     `statements` are the body's lines without the return; `paths` holds, for each statement, the ways through it as a trace
     would show them with variables in place of values (two for a branch). Both come from the source alone. `statement` says what the
     program is for, where that belongs to the pointer (a word problem); it holds no example of a call.
+
+    `needs` names the programs that this one calls, in the order in which they run, each on what the one before returns; `parts` are those
+    themselves, put in by `link`. Such a composite without a source is *only named*: it is asked for as the nested call.
     """
 
     name: str
@@ -108,6 +114,8 @@ class Program(BaseModel):
     statement: str = ""
     statements: list[str] = Field(default_factory=list)
     paths: list[list[str]] = Field(default_factory=list)
+    needs: list[str] = Field(default_factory=list)
+    parts: list[Program] = Field(default_factory=list, exclude=True, repr=False)
     family: str
     group: Group
     examples: list[Example]
@@ -116,6 +124,8 @@ class Program(BaseModel):
 
     def head(self) -> str:
         """The call that declarations point with, parameters in place of values: `Zibdax(x)`."""
+        if self.only_named:
+            return self._nested(self.parts[0].head())
         parameters = next(
             (
                 [a.arg for a in [*node.args.posonlyargs, *node.args.args]]
@@ -127,9 +137,48 @@ class Program(BaseModel):
         )
         return f"{self.entry}({', '.join(parameters)})"
 
+    @property
+    def only_named(self) -> bool:
+        """Whether it is a composite without a source of its own."""
+        return bool(self.needs) and not self.source
+
+    def call(self, e: Example) -> str:
+        """The call as it is asked: `Zibdax(7)`; where only the parts have names, `Flurb(Zibdax(7))`."""
+        return self._nested(e.call(self.needs[0])) if self.only_named else e.call(self.entry)
+
+    def _nested(self, call: str) -> str:
+        for name in self.needs[1:]:
+            call = f"{name}({call})"
+        return call
+
+    def definitions(self) -> str:
+        """All source that running it takes: that of its parts, then its own, which for one that is only named is made here."""
+        if not self.needs:
+            return self.source
+        own = self.source
+        if self.only_named:
+            head = self.parts[0].head()
+            own = f"def {self.entry}{head[head.index('(') :]}:\n    return {self._nested(head)}\n"
+        return "".join([*(q.definitions().rstrip("\n") + "\n" for q in self.parts), own])
+
     def calls(self, split: Split) -> list[Example]:
         """The examples of one split, in file order."""
         return [e for e in self.examples if e.split == split]
+
+
+def link(programs: Sequence[Program]) -> list[Program]:
+    """The programs, composites with the programs that they need.
+
+    Raises:
+        PbbError: one needs a program that is not among them, or that is a composite itself.
+    """
+    known = {p.name: p for p in programs if not p.needs}
+    linked = []
+    for p in programs:
+        if unknown := [name for name in p.needs if name not in known]:
+            raise PbbError(f"programs: {p.name} needs {unknown[0]}: bring that program, which calls no other")
+        linked.append(p.model_copy(update={"parts": [known[name] for name in p.needs]}) if p.needs else p)
+    return linked
 
 
 def write_programs(programs: Iterable[Program], path: Path) -> None:
@@ -166,6 +215,8 @@ def _record(p: Program) -> dict[str, Any]:
         del record["prose"]
     if not p.statement:
         del record["statement"]
+    if not p.needs:
+        del record["needs"]
     for example, e in zip(record["examples"], p.examples, strict=True):
         if exact := e.exact():
             example |= {"exact": exact} | {k: _plain(example[k]) for k in ("args", "kwargs", "output")}
@@ -181,9 +232,9 @@ def read_programs(path: Path) -> list[Program]:
     """Read `programs.jsonl`.
 
     Raises:
-        PbbError: the file is missing, or a line is not a program (with its number and the first fault).
+        PbbError: the file is missing, a line is not a program (with its number and the first fault), or a composite's part is missing.
     """
-    return list(_programs(path))
+    return link(list(_programs(path)))
 
 
 def _programs(path: Path) -> Iterator[Program]:

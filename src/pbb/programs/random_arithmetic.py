@@ -27,7 +27,8 @@ from pbb.programs.arithmetic import (
     run,
     source,
 )
-from pbb.programs.arithmetic_prose import prose
+from pbb.programs.arithmetic_prose import parse, prose
+from pbb.programs.compose import Compose, Trace, composites
 from pbb.programs.family import Data, Report
 from pbb.programs.names import Shelf, names
 from pbb.programs.program import Example, Facts, Group, Program, Split, TraceStep
@@ -37,9 +38,14 @@ PATIENCE = 400
 
 
 class Arithmetic(Data):
-    """Random Arithmetic in a recipe. Ranges are inclusive."""
+    """Random Arithmetic in a recipe. Ranges are inclusive. compose: programs that call two of the set, beside them."""
 
-    code = ("pbb.programs.arithmetic", "pbb.programs.arithmetic_prose", "pbb.programs.random_arithmetic")
+    code = (
+        "pbb.programs.arithmetic",
+        "pbb.programs.arithmetic_prose",
+        "pbb.programs.random_arithmetic",
+        "pbb.programs.compose",
+    )
     templates = "arithmetic"
     family: Literal["arithmetic"] = "arithmetic"
     length: tuple[int, int] = (1, 3)
@@ -48,6 +54,7 @@ class Arithmetic(Data):
     constants: tuple[int, int] = (1, 9)
     operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
     constant_share: float = Field(0.25, gt=0, le=1)
+    compose: Compose | None = Field(None, exclude_if=lambda dials: dials is None)
 
     @model_validator(mode="after")
     def _ranges(self) -> Arithmetic:
@@ -85,8 +92,37 @@ class Arithmetic(Data):
             test_inputs=self.test_inputs,
             asked=asked,
         )
+        if self.compose:
+            drawn += self._composites(self.compose, drawn, seed, asked)
         verify(drawn, lambda done: report(done, len(drawn), "executed"))
         return drawn
+
+    def _composites(self, dials: Compose, singles: list[Program], seed: int, asked: int) -> list[Program]:
+        bodies = {p.name: parse(p.prose or "") for p in singles}
+        low, high = self.input_range
+
+        def value(p: Program, x: int, trace: Trace | None) -> int:
+            steps: list[TraceStep] | None = None if trace is None else []
+            result, _ = run(bodies[p.name], x, steps)
+            if trace is not None:
+                trace += steps or []
+            return result
+
+        def inputs(first: Program, second: Program, rng: random.Random) -> list[int]:
+            # all values in between stay within the bound: the second program's do on every input of the range
+            fitting = [x for x in range(low, high + 1) if low <= value(first, x, None) <= high]
+            return rng.sample(fitting, len(fitting))
+
+        return composites(
+            singles,
+            dials,
+            run=value,
+            inputs=inputs,
+            seed=seed,
+            train_inputs=self.train_inputs,
+            test_inputs=self.test_inputs,
+            asked=asked,
+        )
 
 
 def program(
@@ -200,12 +236,12 @@ def verify(programs: Sequence[Program], report: Callable[[int], None] = lambda d
         PbbError: an example's output is not what the source gives.
     """
     with Worker() as worker:
-        jobs = [(p.source, p.entry, [e.args for e in p.examples]) for p in programs]
+        jobs = [(p.definitions(), p.entry, [e.args for e in p.examples]) for p in programs]
         for done, (p, outcomes) in enumerate(zip(programs, worker.execute_many(jobs), strict=True), 1):
             for e, outcome in zip(p.examples, outcomes, strict=True):
                 if outcome.error or outcome.value != e.output:
                     raise PbbError(
-                        f"programs: {e.call(p.name)} should give {e.output!r}, its source gives "
+                        f"programs: {p.call(e)} should give {e.output!r}, its source gives "
                         f"{outcome.error or repr(outcome.value)}: report this program: {p.origin}"
                     )
             report(done)

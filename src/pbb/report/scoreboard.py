@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 ARM_ORDER = ("untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source", "proactive")
 ASK_ORDER = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
-GROUP_ORDER = ("source_only", "io")
+GROUP_ORDER = ("source_only", "source_only_composed", "io", "io_composed")
 # Arms that never read the sources in question, or read them wrongly: compared with, never boasted of.
 CONTROLS = (
     *ARM_ORDER[:5],
@@ -27,7 +27,12 @@ CONTROLS = (
 
 ARM_LABELS = {"stage-1-only": "stage 1 only", "stage-2-only": "stage 2 only", "wrong-source": "wrong source"}
 ASK_LABELS = {"in-context-direct": "in-context, direct", "in-context-trace": "in-context, trace"}
-GROUP_LABELS = {"source_only": "w/o IO", "io": "w/ IO"}
+GROUP_LABELS = {
+    "source_only": "w/o IO",
+    "io": "w/ IO",
+    "source_only_composed": "w/o IO, composed",
+    "io_composed": "w/ IO, composed",
+}
 # The ceiling of a way of asking: the same question with the source in the prompt. Reciting puts the source
 # into the context by the model's own hand and then traces, so its ceiling is the trace.
 CEILING = {"direct": "in-context-direct", "trace": "in-context-trace", "recite": "in-context-trace"}
