@@ -420,3 +420,24 @@ def test_seeds_are_counted_from_0(path: Path, refused: Refused) -> None:
     assert load(str(path), ["seeds=[5, 9]"]).seeds == [5, 9]
     with refused("--seeds 0"):
         load(str(path), seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ("stages.learn.mix.0.group=io_composed", ["stages.learn", "set data.compose"]),
+        ("data.compose={form: named}", ["no source to declare"]),
+        ("data.compose=many", ["data.compose", "give a mapping"]),
+    ],
+)
+def test_shares_of_composites_need_composites(change: str, parts: list[str], refused: Refused) -> None:
+    recipe = "composition-declared" if "named" in change else "arithmetic"
+    with refused(*parts):
+        load(recipe, [change])
+
+
+def test_groups_of_composites_come_with_composites() -> None:
+    assert load("arithmetic").groups() == ["source_only", "io"]
+    recipe = load("composition")
+    assert [recipe.size(g) for g in recipe.groups()] == [100, 400, 100, 200]
+    assert "compose" not in load("arithmetic").resolved()["data"]
