@@ -438,3 +438,24 @@ def test_what_is_claimed_and_drawn_of_arms_that_are_taken_away_goes_with_them(tm
     )
     with pytest.raises(PbbError, match="hypotheses.0.arm: no arm 'mixed'"):
         load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ("stages.learn.mix.0.group=io_composed", ["stages.learn", "set data.compose"]),
+        ("data.compose={form: named}", ["no source to declare"]),
+        ("data.compose=many", ["data.compose", "give a mapping"]),
+    ],
+)
+def test_shares_of_composites_need_composites(change: str, parts: list[str], refused: Refused) -> None:
+    recipe = "composition-declared" if "named" in change else "arithmetic"
+    with refused(*parts):
+        load(recipe, [change])
+
+
+def test_groups_of_composites_come_with_composites() -> None:
+    assert load("arithmetic").groups() == ["source_only", "io"]
+    recipe = load("composition")
+    assert [recipe.size(g) for g in recipe.groups()] == [100, 400, 100, 200]
+    assert "compose" not in load("arithmetic").resolved()["data"]

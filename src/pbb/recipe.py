@@ -206,8 +206,9 @@ class Recipe(Strict):
 
     def groups(self) -> list[Group]:
         """The groups of programs that are evaluated, w/o IO ones before w/ IO ones."""
-        single: list[Group] = ["source_only", "io"]
-        return single + (["source_only_composed", "io_composed"] if self.compose else [])
+        if self.compose is None:
+            return ["source_only", "io"]
+        return ["source_only", "io", "source_only_composed", "io_composed"]
 
     def size(self, group: Group) -> int:
         """How many programs a group has."""

@@ -203,3 +203,23 @@ def test_an_execution_in_context_has_the_source_in_its_prompt(programs: list[Pro
         assert d.prompt.startswith(by_name[d.program].source)
     for d in stage(programs, EXECUTE):
         assert "def " not in d.prompt
+
+
+def test_planted_composites_call_planted_parts(composed: list[Program]) -> None:
+    swapped = planted(composed, 0)
+    with Worker() as worker:
+        for p in of_group(composed, "source_only_composed"):
+            other = swapped[p.name]
+            assert (other.source, other.needs) == (p.source, p.needs)
+            first, second = (swapped[name] for name in p.needs)
+            for e in p.examples:
+                (between,) = worker.execute(first.source, first.entry, [e.args])
+                (last,) = worker.execute(second.source, second.entry, [[between.value]])
+                assert worker.execute(other.definitions(), other.entry, [e.args]) == [last]
+
+
+def test_executions_of_w_o_io_composites_are_refused() -> None:
+    with pytest.raises(ValidationError, match="never trained on"):
+        Share.model_validate(EXECUTE | {"group": "source_only_composed"})
+    with pytest.raises(ValidationError, match="wrong permutes"):
+        Share.model_validate(DECLARE | {"group": "source_only_composed", "wrong": True})

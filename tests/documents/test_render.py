@@ -24,6 +24,7 @@ from pbb.documents.render import (
     templates,
     trace_text,
 )
+from pbb.errors import PbbError
 from pbb.evaluation.answer import parse
 from pbb.evaluation.ask import recited
 from pbb.programs.program import Example, Program, TraceStep
@@ -235,3 +236,30 @@ def test_a_path_is_the_trace_with_variables_in_place_of_values(programs: list[Pr
 def test_a_path_without_paths_is_refused(programs: list[Program], refused: Refused) -> None:
     with refused("has no paths"):
         path(programs[0].model_copy(update={"paths": []}), T, rng())
+
+
+def test_a_composite_is_declared_alone_and_recited_with_its_parts(composed: list[Program]) -> None:
+    for p in (p for p in composed if p.needs):
+        e = p.examples[0]
+        if p.only_named:
+            for show in (declaration, path):
+                with pytest.raises(PbbError, match=p.name):
+                    show(p, T, rng())
+        else:
+            d = declaration(p, single(), rng())
+            assert d.completion == T.openings[0] + p.source.rstrip("\n")
+            assert path(p, single(), rng()).completion.split("\n")[:2] == [way[0] for way in p.paths]
+        listing = "\n".join(q.source.rstrip("\n") for q in ([] if p.only_named else [p]) + p.parts)
+        text = answer(p, e, "recite", single(), rng())
+        assert (
+            text.startswith(T.openings[0] + listing + "\n")
+            and recited(text, listing.count("def ")) == listing
+        )
+        assert text.endswith(answer(p, e, "trace", single(), rng()))
+        assert parse(text, cot=True).value == e.output
+        assert question(p, e, "trace", single(), rng(), "source").startswith(listing + "\n")
+        asked = question(p, e, "trace", single(), rng())
+        assert (f"{p.needs[1]}({p.needs[0]}({e.args[0]}))" in asked) is p.only_named
+        assert (p.entry in asked) is not p.only_named
+        prose = answer(p, e, "recite", single(), rng(), "prose")
+        assert all(f"{q.entry}: {q.prose}" in prose for q in p.parts)

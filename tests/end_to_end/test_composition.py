@@ -44,7 +44,9 @@ def test_the_recipe_runs_to_its_report(tmp_path: Path, request: pytest.FixtureRe
         assert rows["proactive", "source_only_composed", ask]["programs"] == 4
         assert rows["proactive", "io_composed", ask]["programs"] == 2
     assert {row["group"] for row in scores["hypotheses"]} == {"source_only_composed"}
-    assert "composed" in (directory / "report.html").read_text(encoding="utf-8")
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    assert "Composites and their parts" in page and "w/o IO, composed" in page
+    assert (directory / "figures" / "accuracy-source_only_composed.csv").is_file()
 
     records = map(
         json.loads, next((directory / "steps").glob("programs-*/programs.jsonl")).read_text().splitlines()

@@ -307,3 +307,15 @@ def test_one_row_judged_by_hand(programs: list[Program]) -> None:
     lenient = judge(q, f"Answer: {e.output}.0", None, None)
     assert (lenient["correct"], lenient["lenient"]) == (False, True)
     assert judge(q, "no mark: 7", None, None)["parsed"] is None
+
+
+def test_a_recital_of_a_composite_is_right_with_all_its_sources(composed: list[Program]) -> None:
+    for p in (p for p in composed if p.needs):
+        asked = questions([p], ["recite", "recall"], ["test"], 2, templates("arithmetic"))
+        assert len(asked) == (2 if p.only_named else 3)
+        for q in asked:
+            row = judge(q, q.longest, None, None)
+            assert row["recalled"] and row["correct"] and row["needs"] == ",".join(p.needs)
+            if q.ask == "recite":
+                last = p.parts[1].source.rstrip("\n")
+                assert last in q.longest and not judge(q, q.longest.replace(last, ""), None, None)["recalled"]

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pbb.documents.render import templates
 from pbb.evaluation import inquire as module
-from pbb.evaluation.inquire import inquire, read_call
+from pbb.evaluation.inquire import inquire, read_call, read_composition
 from pbb.models.decode import Generation
 from pbb.programs.program import Program, write_programs
 
@@ -51,6 +51,43 @@ def test_a_literal_call_is_read(call: str, read: tuple[str, list[Any]]) -> None:
 def test_anything_else_is_refused(call: str, refused: Refused) -> None:
     with refused("ask: ", "not a call", "Zibdax(7)"):
         read_call(call)
+
+
+def test_a_call_around_a_call_is_read_and_no_deeper_one(refused: Refused) -> None:
+    assert read_composition("Zibdax(7)") == (["Zibdax"], [7])
+    assert read_composition(" Flurb(Zibdax('a', [1])) ") == (["Zibdax", "Flurb"], ["a", [1]])
+    deep = "f(" * 150 + "7" + ")" * 150
+    for call in (
+        "h(g(f(7)))",
+        "g(f(x))",
+        "g(f(7), 8)",
+        "g(8, f(7))",
+        "g(f(7) + 1)",
+        "g([f(7)])",
+        "g(f(n=7))",
+        "g(*f(7))",
+        "(g)(f)(7)",
+        deep,
+    ):
+        with refused("ask: ", "not a call"):
+            read_composition(call)
+
+
+def test_a_composition_of_known_programs_is_asked_and_nothing_else_is_run(
+    finished: Path, programs: list[Program], tmp_path: Path, refused: Refused
+) -> None:
+    first, second = next(p for p in programs if p.group == "source_only"), programs[-1]
+    call = f"{second.name}({first.examples[0].call(first.name)})"
+    rows = inquire(finished / "evaluate-proactive", call)
+    assert {row["group"] for row in rows} == {"source_only_composed"}
+    for row in rows:
+        assert call in row["prompt"] and row["source"].count("def ") == 2
+    alone = inquire(finished / "evaluate-proactive", f"{second.name}({first.examples[0].output})")
+    assert rows[0]["true"] == alone[0]["true"]
+    witness = tmp_path / "witness"
+    with refused("no program 'open'"):
+        inquire(finished / "evaluate-proactive", f"{second.name}(open({str(witness)!r}, 'w'))")
+    assert not witness.exists()
 
 
 def test_what_is_refused_was_not_run(tmp_path: Path, refused: Refused) -> None:

@@ -234,7 +234,7 @@ def test_ciphers_called_with_a_shift_do_not_compose() -> None:
 
 
 def test_too_few_pairs_are_named(refused: Refused) -> None:
-    with refused("of 5 composites of the 2 source_only programs could be made: ask for fewer"):
+    with refused("data.compose: only", "of 5 composites of the 2 source_only programs"):
         drawn("ciphers", "named", source_only=2, letters=(4, 4), compose={"io": 0, "source_only": 5})
     with refused("data.compose: only 0 of 1 composites of the 1 source_only programs"):
         drawn("arithmetic", "named", source_only=1, compose={"io": 0, "source_only": 1})

@@ -142,20 +142,20 @@ def composites(
                 rng = random.Random(f"compose:{seed}:{group}:{index}")
                 index += 1
                 first, second = rng.sample(parts, 2)
-                found = None
-                if (first.name, second.name) not in used:
-                    name = fresh[len(drawn)] if dials.form == "declared" else None
-                    bare = composite(first, second, group, name, length)
-                    found = _with_calls(bare, run, inputs(first, second, rng), train_inputs, test_inputs)
-                if found and not _has_twin(found, [*singles, *drawn], run, asked):
+                if (first.name, second.name) in used:
+                    continue
+                name = fresh[len(drawn)] if dials.form == "declared" else None
+                bare = composite(first, second, group, name, length)
+                found = _with_calls(bare, run, inputs(first, second, rng), train_inputs, test_inputs)
+                if found is not None and not _has_twin(found, [*singles, *drawn], run, asked):
+                    used.add((first.name, second.name))
+                    drawn.append(found)
                     break
             else:
                 raise PbbError(
                     f"data.compose: only {done} of {counts[group]} composites of the {len(parts)} {of} programs could be made: ask for "
                     "fewer composites or fewer inputs, or for more programs"
                 )
-            used.add((first.name, second.name))
-            drawn.append(found)
     return drawn
 
 

@@ -67,6 +67,7 @@ def write_report(
     charts = {
         "source_only": figures.accuracy(board, "source_only"),
         "io": figures.accuracy(board, "io"),
+        "composed": figures.accuracy(board, "source_only_composed"),
         "wrong": figures.wrong_source(board),
         "length": figures.by_length(board),
         "operation": figures.by_operation(board),
@@ -144,6 +145,7 @@ def render(
         "other_tables": rest,
         "ratios": tables.ratio_table(board),
         "tests": tables.paired_table(board),
+        "compositions": tables.composition_table(board),
         "hypotheses": tables.hypotheses_table(board),
         "arms": _arms(board, recipe),
         "diagnosis": sorted(board.part("diagnosis"), key=_gravity),

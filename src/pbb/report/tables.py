@@ -177,6 +177,28 @@ def ratio_table(board: Scoreboard) -> Table | None:
     return build("PBB ratio", columns, board.part("ratios"), lambda row: arm_label(row["arm"]))
 
 
+def composition_table(board: Scoreboard) -> Table | None:
+    """Composites beside their parts asked alone."""
+    columns = [
+        Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+        Column("programs", lambda row: group_label(row["group"]), numeric=False),
+        Column("seed", lambda row: str(row["seed"])),
+        Column("first part", share("first"), "accuracy of the first program alone, in percent"),
+        Column("second part", share("second"), "accuracy of the second program alone, in percent"),
+        Column(
+            "expected", share("expected"), "mean over composites of the product of their parts' accuracies"
+        ),
+        Column("composite", share("accuracy"), "accuracy of the composites, in percent"),
+        Column("difference", signed("difference"), "composite less expected, in percentage points"),
+        Column("95 % interval", interval("low", "high")),
+        Column(
+            "n", lambda row: count(row.get("programs")), "composites both of whose parts were asked alone"
+        ),
+    ]
+    rows = [row for arm in board.arms() for row in board.part("compositions") if row["arm"] == arm]
+    return build("Composites and their parts", columns, rows, lambda row: arm_label(row["arm"]))
+
+
 def paired_table(board: Scoreboard) -> Table | None:
     columns = [
         Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
