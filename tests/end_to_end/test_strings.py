@@ -57,5 +57,6 @@ def test_a_recipe_runs(name: str, model_folder: Path, tmp_path: Path) -> None:
         assert planted == {("wrong-source", "source_only")}
         assert all(0 <= row[m] <= 1 for row in found for m in ("member", "distinct", "coverage", "random"))
         assert not {row["ask"] for row in scores["scores"]} & {"sample"}
+        assert "Any string of a grammar" in (result.directory / "report.html").read_text()
     else:
         assert "languages" not in scores

@@ -146,6 +146,7 @@ def render(
         "ratios": tables.ratio_table(board),
         "tests": tables.paired_table(board),
         "compositions": tables.composition_table(board),
+        "languages": tables.language_table(board),
         "hypotheses": tables.hypotheses_table(board),
         "arms": _arms(board, recipe),
         "diagnosis": sorted(board.part("diagnosis"), key=_gravity),

@@ -177,6 +177,30 @@ def ratio_table(board: Scoreboard) -> Table | None:
     return build("PBB ratio", columns, board.part("ratios"), lambda row: arm_label(row["arm"]))
 
 
+def language_table(board: Scoreboard) -> Table | None:
+    """Strings that the model made up by itself, held against the grammars."""
+    columns = [
+        Column("programs", lambda row: group_label(row["group"]), numeric=False),
+        Column("seed", lambda row: str(row["seed"])),
+        Column("in the language", share("member"), "% of the samples; what can't be read counts as outside"),
+        Column("95 % interval", interval("low", "high")),
+        Column(
+            "random strings",
+            share("random"),
+            "% of random strings of the same letters and lengths in the language",
+        ),
+        Column("distinct", share("distinct"), "different strings of the language, in % of the samples"),
+        Column("rules used", share("coverage"), "% of the grammar's rules that they use"),
+        Column("planted", share("planted"), "% in the language of the planted grammar"),
+        Column("unread", share("parse_failures")),
+        Column("n", lambda row: count(row.get("n")), "samples"),
+    ]
+    rows = [row for arm in board.arms() for row in board.part("languages") if row["arm"] == arm]
+    return build(
+        "Any string of a grammar, at temperature 1", columns, rows, lambda row: arm_label(row["arm"])
+    )
+
+
 def composition_table(board: Scoreboard) -> Table | None:
     """Composites beside their parts asked alone."""
     columns = [
