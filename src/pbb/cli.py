@@ -231,9 +231,9 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
     steps: Annotated[
-        tuple[int, int, int, int, int],
-        typer.Option(min=1, help="Optimizer steps of the five phases; as shipped by default."),
-    ] = (3000, 5000, 3600, 1600, 2500),
+        tuple[int, int, int, int, int, int],
+        typer.Option(min=1, help="Optimizer steps of the six phases; as shipped by default."),
+    ] = (3000, 5000, 3600, 1600, 2500, 3000),
 ) -> None:
     """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
     from pbb.pretrain import pretrain as train

@@ -1,6 +1,6 @@
 """Makes the embedded base model: `pbb pretrain` (about two and a half hours on two cores), whose result ships in models/base.
 
-A Llama of 2.9 million parameters with a tokenizer of its own, trained in five phases on the corpus of `pbb.documents.pretraining`: fresh
+A Llama of 2.9 million parameters with a tokenizer of its own, trained in six phases on the corpus of `pbb.documents.pretraining`: fresh
 programs with their source in context, and a library that is read by name. It plays the pretrained LLM; its in-context accuracy is
 measured on fresh programs at the end and stands in models/base/README.md. Like `pbb.steps` it joins rooms: documents, models, training
 and evaluation.
@@ -16,12 +16,13 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from pbb.documents.pretraining import DIALS, pretraining_corpus
+from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
+from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, templates
 from pbb.evaluation.ask import ask, questions
 from pbb.models.load import encode_pairs, load
-from pbb.models.tokenizer import VOCABULARY, train_tokenizer
-from pbb.programs.names import ENDINGS, OPENINGS
+from pbb.models.tokenizer import VOCABULARY, grow, train_tokenizer
+from pbb.programs.names import ENDINGS, OPENINGS, names
 from pbb.programs.random_arithmetic import random_arithmetic
 from pbb.training.sft import Settings, save, sft
 
@@ -43,8 +44,11 @@ SETTINGS = (
     Settings(
         batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
     ),
+    Settings(
+        batch_size=64, learning_rate=2e-3, warmup=50, decay=0.7, optimizer="muon", checkpoint_seconds=300
+    ),
 )
-STEPS = (3000, 5000, 3600, 1600, 2500)
+STEPS = (3000, 5000, 3600, 1600, 2500, 3000)
 
 
 def configuration() -> LlamaConfig:
@@ -73,7 +77,7 @@ def pretrain(
 ) -> dict[str, float]:
     """Write the base to `out/model` (bfloat16) and its in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the five phases (see `PHASES` of the corpus). Returns accuracy by way of asking, on 200
+    `steps` are the optimizer steps of the six phases (see `PHASES` of the corpus). Returns accuracy by way of asking, on 200
     fresh programs with names that pretraining has not met.
     """
     before = None
@@ -102,6 +106,10 @@ def _phase(
     documents = list(pretraining_corpus(seed, steps * settings.batch_size, phase))
     if before:
         model, tokenizer = load(str(before))
+        if phase == STRINGS:
+            tokenizer = _with_strings(tokenizer, seed)
+            torch.manual_seed(seed)
+            model.resize_token_embeddings(len(tokenizer))
     else:
         tokenizer = train_tokenizer(_texts(documents[:TOKENIZER_DOCUMENTS]))
         torch.set_float32_matmul_precision("medium")
@@ -116,6 +124,17 @@ def _phase(
         settings,
         out,
         lambda done, total, note: report(done, total, f"phase {phase + 1}, {note}"),
+    )
+
+
+def _with_strings(tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedTokenizerBase:
+    """The tokenizer with the words of ciphers and grammars added; what it read before it reads as before."""
+    passing = names(1000, seed, "passing")
+    strings = (strings_document(seed, index, passing) for index in range(TOKENIZER_DOCUMENTS // 5))
+    return grow(
+        tokenizer,
+        [text for d in strings for text in (d.prompt, d.completion)],
+        _texts(list(pretraining_corpus(seed, TOKENIZER_DOCUMENTS, STRINGS - 1))),
     )
 
 

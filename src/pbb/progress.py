@@ -67,10 +67,11 @@ class Pace:
         self._last = (now, done, total)
 
     def seconds_left(self, now: float, scale: float = 1.0) -> float:
-        """From the measured rate once a twentieth of the work was seen, before it from `expected`."""
+        """From the measured rate once a twentieth of the work was seen (at once where nothing is expected), before it from `expected`."""
         if self._first is not None and self._last is not None:
             (when, start), (last, done, total) = self._first, self._last
-            if total > 0 and done - start >= total / 20 and last > when:
+            enough = total / 20 if self.expected else 0
+            if total > 0 and done > start and done - start >= enough and last > when:
                 return max(0.0, (total - done) * (last - when) / (done - start) - (now - last))
         return max(0.0, self.expected * scale - (now - self.begun))
 

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 import pytest
 
 from pbb.documents import pretraining
-from pbb.documents.pretraining import DIALS, PHASES, PROSE, library, pretraining_corpus, pretraining_document
+from pbb.documents.pretraining import (
+    DIALS,
+    PHASES,
+    PROSE,
+    STRINGS,
+    library,
+    pretraining_corpus,
+    pretraining_document,
+)
+from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document
 from pbb.evaluation.answer import parse
 from pbb.programs.arithmetic import source
@@ -38,8 +47,15 @@ def phase(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="module")
 def documents(shelved: list[Program], phase: int) -> list[Document]:
+    """Those that are not about strings, which have a test file of their own."""
     passing = names(1000, 0, "passing")
-    return [pretraining_document(0, i, shelved, passing, phase) for i in range(COUNT)]
+    count = round(COUNT / (1 - PHASES[phase].get("strings", 0)))
+    drawn = [pretraining_document(0, i, shelved, passing, phase) for i in range(count)]
+    if phase < STRINGS:
+        return drawn
+    strings = [d == strings_document(0, i, passing) for i, d in enumerate(drawn)]
+    assert sum(strings) / count == pytest.approx(PHASES[phase]["strings"], abs=0.03)
+    return [d for d, string in zip(drawn, strings, strict=True) if not string]
 
 
 def test_no_recipes_name_is_in_any_document(documents: list[Document]) -> None:
@@ -124,6 +140,8 @@ def test_a_drill_is_one_operation_without_a_name(documents: list[Document]) -> N
 def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], phase: int) -> None:
     shares = PHASES[phase]
     assert abs(sum(shares.values()) - 1) < 1e-9
+    arithmetic = 1 - shares.get("strings", 0)
+    shares = {kind: share / arithmetic for kind, share in shares.items()}
     in_context = Counter(d.ask for d in documents if "\n" in d.prompt and d.kind == "execution")
     for ask in ("trace", "direct", "recite"):
         assert in_context[ask] / COUNT == pytest.approx(shares.get(f"in-context {ask}", 0), abs=0.03)
@@ -145,7 +163,8 @@ def test_document_i_is_the_same_in_every_corpus(
     documents: list[Document], phase: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretraining, "LIBRARY", 60)
-    assert list(pretraining_corpus(0, 45, phase)) == documents[:45]
-    assert list(pretraining_corpus(0, 5, phase)) == documents[:5]
-    assert list(pretraining_corpus(1, 45, phase)) != documents[:45]
-    assert list(pretraining_corpus(0, 45, 1 - phase)) != documents[:45]
+    corpus = list(pretraining_corpus(0, 45, phase))
+    assert [d for d in corpus if d in documents[:45]] == [d for d in documents[:45] if d in corpus] != []
+    assert list(pretraining_corpus(0, 5, phase)) == corpus[:5]
+    assert list(pretraining_corpus(1, 45, phase)) != corpus
+    assert list(pretraining_corpus(0, 45, 1 - phase)) != corpus

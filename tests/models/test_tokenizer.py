@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pbb.models.place import BASE
-from pbb.models.tokenizer import SPECIAL, VOCABULARY, numbers, train_tokenizer
+from pbb.models.tokenizer import GROWN, SPECIAL, VOCABULARY, grow, numbers, train_tokenizer
 from pbb.programs.program import Program
 
 ROOT = "def Zibdax(x):\n    a = x * 321\n    if a > 40:\n        b = a // 7\n    return b"
@@ -84,6 +84,24 @@ def test_the_same_texts_give_the_same_tokenizer(tokenizer: PreTrainedTokenizerFa
     again = train_tokenizer(texts)
     assert again.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str()
     assert json.loads(again.backend_tokenizer.to_str())["model"]["type"] == "BPE"
+
+
+def test_the_letters_of_a_quoted_word_are_read_one_by_one(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert tokens(tokenizer, "Zibdax('hedgi')")[-7:] == ["h", "e", "d", "g", "i", "'", ")"]
+
+
+def test_growing_adds_words_and_leaves_what_is_kept_as_it_was(
+    tokenizer: PreTrainedTokenizerFast, texts: list[str]
+) -> None:
+    new = ["letters = 'abc'\nfor letter in letters:\n    symbol += letters[1]\n"] * 40
+    grown = grow(tokenizer, new, texts)
+    assert len(tokenizer) < len(grown) <= GROWN
+    assert tokenizer.convert_tokens_to_ids("letters") != grown.convert_tokens_to_ids("letters")
+    assert len(grown(new[0])["input_ids"]) < 0.7 * len(tokenizer(new[0])["input_ids"])
+    assert grown.decode(grown(new[0])["input_ids"]) == new[0]
+    for text in texts:
+        assert grown(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert grow(tokenizer, new, texts).backend_tokenizer.to_str() == grown.backend_tokenizer.to_str()
 
 
 @pytest.mark.skipif(not (BASE / "tokenizer.json").exists(), reason="the base has not been trained yet")

@@ -10,6 +10,7 @@ no name here is ever a recipe's (see `pbb.programs.names.shelf`).
 | in context | code or prose above the question; answered directly, by trace, by reciting, or in part: a line, a step of a call, a test |
 | library | declarations of a fixed library by name: whole source, prose, or one step; never executed |
 | drill | one statement executed: `What is 7 * 3? Only the answer.` |
+| strings | ciphers and grammars in context, see `pbb.documents.pretraining_strings` |
 
 Item i depends on (seed, i) only.
 """
@@ -20,6 +21,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import (
     Document,
     Representation,
@@ -94,16 +96,32 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.04,
         "library part": 0.04,
     },
+    # And letters: ciphers and grammars (`pretraining_strings`), beside as much of the last phase as keeps its arithmetic.
+    {
+        "strings": 0.5,
+        "in-context trace": 0.15,
+        "in-context direct": 0.18,
+        "in-context step": 0.03,
+        "in-context outcome": 0.01,
+        "in-context part": 0.02,
+        "in-context source": 0.01,
+        "drill": 0.06,
+        "library": 0.02,
+        "library part": 0.02,
+    },
 )
-PROSE = (0.25, 0.12, 0.06, 0.12, 0.12)
+STRINGS = 5
+"""The phase from which on there are strings."""
+PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12)
 # How likely lengths 1, 2 and 3 are.
-LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1))
+LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1))
 # The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
 EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
 DIALS = (
     Dials(length=(1, 3)),
     EXACT,
     replace(EXACT, weights={"if": 3.0, "for": 2.0, "abs": 0.4}),
+    EXACT,
     EXACT,
     EXACT,
 )
@@ -195,6 +213,8 @@ def pretraining_document(
     shares, prose, dials = PHASES[phase], PROSE[phase], DIALS[phase]
     t = templates("arithmetic")
     kind = rng.choices(list(shares), list(shares.values()))[0]
+    if kind == "strings":
+        return strings_document(seed, index, passing)
     if kind == "drill":
         return drill(rng, t, dials)
     if kind == "library":

@@ -3,19 +3,25 @@
     " Zibdax"  " ="  "7"  " * "  "321"  "\\n    "   are one or two tokens each; any text round-trips through its bytes.
 
 Text is cut by `PATTERN` before merging: indentation with its line break, an operator with both its spaces, digits by threes, a
-word with its leading space, one-letter variables without it (so that `x` is the same token everywhere).
+word with its leading space, one-letter variables without it (so that `x` is the same token everywhere), and the letters before a closing
+quote one by one: a model that is to spell must see letters.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-PATTERN = r"\n *| [-+*/%=<>!]+ |\d{1,3}| ?[A-Za-z]{2,}|[A-Za-z]| ?[^\sA-Za-z\d]+|\s"
+PATTERN = r"[A-Za-z](?=[A-Za-z]*')|\n *| [-+*/%=<>!]+ |\d{1,3}| ?[A-Za-z]{2,}|[A-Za-z]| ?[^\sA-Za-z\d]+|\s"
 SPECIAL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
 VOCABULARY = 2048
+GROWN = 2240
+"""Size of the vocabulary once the words of the string families are in it."""
 # Why so often: every number of up to three digits must win its place in the vocabulary.
 NUMBER_COUNT = 200
 CHAT_TEMPLATE = (
@@ -54,6 +60,10 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         yield from texts
 
     tokenizer.train_from_iterator(corpus(), trainer)
+    return _fast(tokenizer)
+
+
+def _fast(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=SPECIAL[0],
@@ -63,3 +73,40 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     fast.chat_template = CHAT_TEMPLATE
     fast.model_max_length = 512
     return fast
+
+
+def grow(
+    tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], kept: Iterable[str]
+) -> PreTrainedTokenizerFast:
+    """Go on merging, by what is frequent in `texts`, up to `GROWN` tokens; nothing in `kept` is read otherwise than before.
+
+    Every token so far plays a letter: it is mapped to a character of its own, and merges over those are learned as from any text.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    letter = {t: chr(0xF0000 + i) for t, i in vocabulary.items()}
+    spelled = {c: t for t, c in letter.items()}
+    words = Counter(tuple(w) for text in texts for w in _words(tokenizer, text))
+    taken = {p for text in kept for w in _words(tokenizer, text) for p in pairwise(w)}
+    learner = Tokenizer(models.BPE())
+    trainer = trainers.BpeTrainer(vocab_size=2 * GROWN, initial_alphabet=sorted(spelled), show_progress=False)
+    learner.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s"), behavior="removed")
+    learner.train_from_iterator(
+        (" ".join(["".join(letter[t] for t in w)] * n) for w, n in sorted(words.items())), trainer
+    )
+    for left, right in json.loads(learner.to_str())["model"]["merges"]:
+        a, b = ("".join(spelled[c] for c in part) for part in (left, right))
+        if len(vocabulary) == GROWN:
+            break
+        if (a, b) in taken or a + b in vocabulary or not (a in vocabulary and b in vocabulary):
+            continue
+        vocabulary[a + b] = len(vocabulary)
+        state["model"]["merges"].append([a, b])
+    return _fast(Tokenizer.from_str(json.dumps(state)))
+
+
+def _words(tokenizer: PreTrainedTokenizerFast, text: str) -> Iterator[list[str]]:
+    """The tokens of each piece that the pattern cuts from a text."""
+    backend = tokenizer.backend_tokenizer
+    for piece, _ in backend.pre_tokenizer.pre_tokenize_str(text):
+        yield [t.value for t in backend.model.tokenize(piece)]
