@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pbb import cli, pretrain
 from pbb.documents import pretraining
@@ -37,23 +37,28 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     for name, value in {"WIDTH": 32, "LAYERS": 1}.items():
         monkeypatch.setattr(pretrain, name, value)
     monkeypatch.setattr(pretraining, "LIBRARY", 20)
-    small: dict[str, Any] = {"seed": 3, "steps": (2, 1, 1), "report": report}
+    monkeypatch.setattr(pretrain, "TOKENIZER_DOCUMENTS", 200)
+    small: dict[str, Any] = {"seed": 3, "steps": (2, 1, 1, 1, 1, 1), "report": report}
     found = pretrain.pretrain(tmp_path, **small)
-    assert list(dict.fromkeys(seen)) == ["phase 1", "phase 2", "phase 3"]
+    assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 7)]
     assert found == json.loads((tmp_path / "accuracy.json").read_text()) == {"in-context-trace source": 0.5}
     weights = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.safetensors"))}
     assert [str(path.parent.relative_to(tmp_path)) for path in weights] == [
         "model",
-        "phase-1/model",
-        "phase-2/model",
-        "phase-3/model",
+        *(f"phase-{i}/model" for i in range(1, 7)),
     ]
-    assert len(set(weights.values())) == 4
+    assert len(set(weights.values())) == 7
     config = AutoModelForCausalLM.from_pretrained(tmp_path / "model").config
     assert (config.hidden_size, config.num_hidden_layers) == (32, 1)
 
-    shutil.rmtree(tmp_path / "phase-3" / "model")
+    before, after = (AutoTokenizer.from_pretrained(tmp_path / f"phase-{i}" / "model") for i in (5, 6))
+    assert len(before) < len(after) == config.vocab_size
+    assert after("letters")["input_ids"] != before("letters")["input_ids"]
+    for kept in ("What is 7 * 3? Only the answer.", "def Zibdax(x):\n    if x > 4:\n        b = x // 7\n"):
+        assert after(kept)["input_ids"] == before(kept)["input_ids"]
+
+    shutil.rmtree(tmp_path / "phase-6" / "model")
     seen.clear()
     assert pretrain.pretrain(tmp_path, **small) == found
-    assert set(seen) == {"phase 3"} and asked == [3, 3]
+    assert set(seen) == {"phase 6"} and asked == [3, 3]
     assert {path: path.read_bytes() for path in weights} == weights

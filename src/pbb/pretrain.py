@@ -18,11 +18,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
-from pbb.documents.render import Document, templates
+from pbb.documents.render import Document, Representation, templates
 from pbb.evaluation.ask import ask, questions
 from pbb.models.load import encode_pairs, load
 from pbb.models.tokenizer import VOCABULARY, grow, train_tokenizer
+from pbb.programs.ciphers import Ciphers, ciphers
+from pbb.programs.grammars import Grammars, grammars
 from pbb.programs.names import ENDINGS, OPENINGS, names
+from pbb.programs.program import Program
 from pbb.programs.random_arithmetic import random_arithmetic
 from pbb.training.sft import Settings, save, sft
 
@@ -149,16 +152,25 @@ def _texts(documents: Sequence[Document]) -> Iterator[str]:
 
 
 def in_context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> dict[str, float]:
-    """Accuracy with the source (or the prose) in the prompt, on programs and names that pretraining has not met."""
-    fresh = random_arithmetic(
-        seed=seed + 1_000_003, io=0, source_only=200, dials=DIALS[-1], train_inputs=0, test_inputs=25
+    """Accuracy with the program in the prompt, on programs and names that pretraining has not met: Random Arithmetic as source and as
+    prose (200 programs), ciphers and grammars as recipes draw them by default (100 each); five calls a program."""
+    fresh = seed + 1_000_003
+    arithmetic = random_arithmetic(
+        seed=fresh, io=0, source_only=200, dials=DIALS[-1], train_inputs=0, test_inputs=25
     )
+    strings = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}
+    shown: list[tuple[str, str, Representation, list[Program]]] = [
+        ("source", "arithmetic", "source", random.Random(seed).sample(arithmetic, 200)),
+        ("prose", "arithmetic", "prose", random.Random(seed).sample(arithmetic, 200)),
+        ("ciphers", "ciphers", "source", ciphers(Ciphers(**strings), fresh)[:100]),
+        ("grammars", "grammars", "source", grammars(Grammars(**strings), fresh)[:100]),
+    ]
     result = {}
-    for representation in ("source", "prose"):
+    for label, family, representation, programs in shown:
         asked = questions(
-            random.Random(seed).sample(fresh, 200), ["in-context-direct", "in-context-trace"], ["test"], 5, templates("arithmetic"), representation
+            programs, ["in-context-direct", "in-context-trace"], ["test"], 5, templates(family), representation
         )  # fmt: skip
         frame = ask(model, tokenizer, asked, arm="base", seed=seed, representation=representation)
         for way, rows in frame.groupby("ask"):
-            result[f"{way} {representation}"] = round(float(rows["correct"].mean()), 4)
+            result[f"{way} {label}"] = round(float(rows["correct"].mean()), 4)
     return result
