@@ -258,7 +258,8 @@ def harvest_command(
     as_json: AsJson = False,
 ) -> None:
     """Find pure functions in a package, get inputs for them, execute them in isolation, and write them down as programs."""
-    from pbb.programs.packages import harvest, locate
+    from pbb.programs.package_place import locate
+    from pbb.programs.packages import harvest
     from pbb.programs.program import write_programs
     from pbb.progress import watched
 

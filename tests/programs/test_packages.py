@@ -11,8 +11,9 @@ from pbb.check import check
 from pbb.errors import PbbError
 from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
+from pbb.programs.package_place import locate
 from pbb.programs.package_source import Candidate, candidates, read
-from pbb.programs.packages import Harvest, harvest, locate, rounded
+from pbb.programs.packages import Harvest, harvest, rounded
 from pbb.programs.program import Program, read_programs, write_programs
 from pbb.programs.sandbox import Outcome, Worker
 
@@ -234,7 +235,7 @@ def test_what_is_no_package_is_named(target: str, error: str) -> None:
 
 
 def test_an_installed_package_is_found_without_being_imported() -> None:
-    code = "from pbb.programs.packages import locate; import sys; p = locate('PyYAML'); print(p[0].origin['package'], 'yaml' in sys.modules)"
+    code = "from pbb.programs.package_place import locate; import sys; p = locate('PyYAML'); print(p[0].origin['package'], 'yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["PyYAML", "False"], done.stderr
 

@@ -25,19 +25,21 @@ from pbb.programs.renaming import BUILTINS, fresh, outer, own, rename, spellings
 
 STARS = ("typing", "functools", "collections", "itertools", "heapq", "bisect", "string", "operator", "math")
 """Where `Counter` and the like are looked for when the prompt of a solution imports nothing; later ones win."""
-RANDOM = {
-    "random",
-    "randint",
-    "randrange",
-    "choice",
-    "choices",
-    "shuffle",
-    "uniform",
-    "getrandbits",
-    "rand7",
-    "secrets",
-    "rand10",
-}
+RANDOM = frozenset(
+    [
+        "random",
+        "randint",
+        "randrange",
+        "choice",
+        "choices",
+        "shuffle",
+        "uniform",
+        "getrandbits",
+        "rand7",
+        "secrets",
+        "rand10",
+    ]
+)
 ENTRY = "pbb_solution"
 
 Parsed = ast.FunctionDef | ast.ClassDef
