@@ -31,25 +31,23 @@ from pbb.training.sft import Settings, save, sft
 
 WIDTH, LAYERS, HEAD = 160, 8, 32
 TOKENIZER_DOCUMENTS = 20_000
-SETTINGS = (
+SETTINGS = tuple(
     Settings(
-        batch_size=64, learning_rate=3e-3, warmup=200, decay=0.3, optimizer="muon", checkpoint_seconds=300
-    ),
-    Settings(
-        batch_size=32, learning_rate=2e-3, warmup=50, decay=0.6, optimizer="muon", checkpoint_seconds=300
-    ),
-    Settings(
-        batch_size=64, learning_rate=2.5e-3, warmup=100, decay=0.4, optimizer="muon", checkpoint_seconds=300
-    ),
-    Settings(
-        batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
-    ),
-    Settings(
-        batch_size=64, learning_rate=1.5e-3, warmup=50, decay=0.8, optimizer="muon", checkpoint_seconds=300
-    ),
-    Settings(
-        batch_size=64, learning_rate=2e-3, warmup=50, decay=0.7, optimizer="muon", checkpoint_seconds=300
-    ),
+        batch_size=batch,
+        learning_rate=rate,
+        warmup=warmup,
+        decay=decay,
+        optimizer="muon",
+        checkpoint_seconds=300,
+    )
+    for batch, rate, warmup, decay in (
+        (64, 3.0e-3, 200, 0.3),
+        (32, 2.0e-3, 50, 0.6),
+        (64, 2.5e-3, 100, 0.4),
+        (64, 1.5e-3, 50, 0.8),
+        (64, 1.5e-3, 50, 0.8),
+        (64, 2.0e-3, 50, 0.7),
+    )
 )
 STEPS = (3000, 5000, 3600, 1600, 2500, 3000)
 
