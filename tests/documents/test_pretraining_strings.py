@@ -9,7 +9,14 @@ from collections import Counter
 
 import pytest
 
-from pbb.documents.pretraining_strings import SHARES, SIZE, letter_drill, step_drill, strings_document
+from pbb.documents.pretraining_strings import (
+    SHARES,
+    SIZE,
+    letter_drill,
+    spelling,
+    step_drill,
+    strings_document,
+)
 from pbb.documents.render import Document, templates
 from pbb.evaluation.answer import parse
 from pbb.programs.cipher import ALPHABET
@@ -76,6 +83,21 @@ def test_moved_letters_are_right() -> None:
         else:
             m = re.search(r"index\('([a-j])'\)", d.prompt)
             assert m and re.match(rf"{ALPHABET.index(m[1])}\b", d.completion)
+
+
+def test_strings_are_taken_apart_and_put_together_as_python_does() -> None:
+    rng, t = random.Random(0), templates("ciphers")
+    jobs, said, shown = [], [], set()
+    for _ in range(300):
+        d = spelling(rng, t, ALPHABET[:SIZE])
+        m = re.search(r"list\('\w+'\)|'\w+' \+ '\w+'|(?:\[.*?\]|'\w+')\[\d\]", d.prompt)
+        assert m, d.prompt
+        jobs.append((f"def f():\n    return {m[0]}\n", "f", [[]]))
+        said.append(parse(d.completion, cot=False).value)
+        shown.add(m[0])
+    assert len(shown) > 250
+    with Worker() as worker:
+        assert [outcome[0].value for outcome in worker.execute_many(jobs)] == said
 
 
 def test_steps_are_right() -> None:

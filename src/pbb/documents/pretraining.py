@@ -98,15 +98,15 @@ PHASES: tuple[dict[str, float], ...] = (
     },
     # And letters: ciphers and grammars (`pretraining_strings`), beside as much of the last phase as keeps its arithmetic.
     {
-        "strings": 0.5,
-        "in-context trace": 0.15,
-        "in-context direct": 0.18,
-        "in-context step": 0.03,
+        "strings": 0.6,
+        "in-context trace": 0.12,
+        "in-context direct": 0.14,
+        "in-context step": 0.02,
         "in-context outcome": 0.01,
         "in-context part": 0.02,
         "in-context source": 0.01,
-        "drill": 0.06,
-        "library": 0.02,
+        "drill": 0.05,
+        "library": 0.01,
         "library part": 0.02,
     },
 )

@@ -1,7 +1,7 @@
-"""What the embedded base would have to read to carry letters: fresh ciphers and grammars in context, single letters moved, single steps.
+"""What the embedded base reads to carry letters: strings taken apart, single letters moved, fresh ciphers and grammars in context.
 
 As in `pbb.documents.pretraining` no document runs a program that does not stand in its prompt, and every name is from the shelf that no
-recipe draws from. `pbb pretrain` does not use this yet; to mix it in, take so many of a phase's documents from `strings_document`.
+recipe draws from.
 
 Item i depends on (seed, i) only.
 """
@@ -31,14 +31,16 @@ from pbb.programs.grammars import program as grammar
 from pbb.programs.program import Program
 
 SHARES = {
-    "trace": 0.36,
-    "direct": 0.16,
+    "trace": 0.30,
+    "direct": 0.10,
     "recite": 0.08,
-    "part": 0.04,
-    "path": 0.06,
+    "part": 0.03,
+    "path": 0.05,
     "source": 0.04,
-    "drill": 0.26,
+    "drill": 0.40,
 }
+SPELLING = 0.6
+"""How many of the drills only take strings apart or put them together: copying letters is what everything else waits for (docs/lab-notes.md)."""
 GRAMMARS = 0.4
 """How many of the documents are about grammars; the others are about ciphers."""
 PROSE = 0.12
@@ -72,6 +74,37 @@ def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document
     return Document(
         prompt=prompt(t, rng, shown, "direct"),
         completion=value + rng.choice(t.tails),
+        program="",
+        group="io",
+        kind="execution",
+        ask="direct",
+    )
+
+
+def spelling(rng: random.Random, t: Templates, letters: str, longest: int = 8) -> Document:
+    """A string taken apart or put together, as code says it: `Find ['aSd', 'cb', 'd'][1]. Only the answer.`"""
+
+    def some() -> str:
+        return "".join(rng.choice(letters) for _ in range(rng.randint(1, longest)))
+
+    text = some()
+    kind = rng.choice(("place", "item", "list", "join"))
+    value: object
+    if kind == "place":
+        at = rng.randrange(len(text))
+        shown, value = f"{text!r}[{at}]", text[at]
+    elif kind == "item":
+        items = [some()[:4] for _ in range(3)]
+        at = rng.randrange(3)
+        shown, value = f"{items!r}[{at}]", items[at]
+    elif kind == "list":
+        shown, value = f"list({text!r})", list(text)
+    else:
+        other = some()
+        shown, value = f"{text!r} + {other!r}", text + other
+    return Document(
+        prompt=prompt(t, rng, shown, "direct"),
+        completion=repr(value) + rng.choice(t.tails),
         program="",
         group="io",
         kind="execution",
@@ -140,6 +173,8 @@ def strings_document(seed: int, index: int, passing: Sequence[str]) -> Document:
     about_grammars = rng.random() < GRAMMARS
     t = templates("grammars" if about_grammars else "ciphers")
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    if kind == "drill" and rng.random() < SPELLING:
+        return spelling(rng, t, "abcdSA" if about_grammars else ALPHABET[:SIZE])
     if kind == "drill":
         return step_drill(rng, t) if about_grammars else letter_drill(rng, t)
     name = rng.choice(passing)
