@@ -111,3 +111,29 @@ def test_the_true_source_is_a_leak_where_sources_are_permuted(made: Made) -> Non
     record = {"prompt": f"What is {p.head()}? Write its source.", "completion": p.source.rstrip("\n")}
     line = json.dumps(record | {"program": p.name, "group": p.group, "kind": "declaration"}).encode()
     assert faults(line, programs, wrong=False) == [] and faults(line, programs, wrong=True) != []
+
+
+def test_no_call_of_a_composed_w_o_io_cipher_is_in_the_bytes(tmp_path: Path) -> None:
+    """Pairs of w/ IO ciphers are executed; names of w/o IO ones stand before `(text)` alone, and before no other name."""
+    shares = "{kind: execution, group: io_composed, per_program: 3, ask: %s}"
+    mix = ", ".join(
+        [
+            "{kind: declaration, group: io, per_program: 2}",
+            *(shares % a for a in ("recite", "trace", "direct")),
+        ]
+    )
+    compose = "data.compose={io: 8, source_only: 6, form: named}"
+    folders = small_data.make(load("ciphers", [*SMALL, compose, f"stages.learn.mix=[{mix}]"]), tmp_path)
+    programs = read_programs(folders.pop("programs") / "programs.jsonl")
+    entries = {
+        group: [p.entry for p in programs if p.group == group and not p.only_named]
+        for group in ("source_only", "io")
+    }
+    assert sum(p.group == "source_only_composed" for p in programs) == 6
+    for stage, folder in folders.items():
+        raw = (folder / "documents.jsonl").read_bytes().decode()
+        called = re.compile(rf"(?:{'|'.join(entries['source_only'])})\((?!text\))")
+        assert not called.search(raw)
+        nested = re.findall(rf"(?:{'|'.join(entries['io'])})\((?:{'|'.join(entries['io'])})\('", raw)
+        assert bool(nested) is (stage == "learn")
+    assert called.search(f"{entries['source_only'][0]}({entries['io'][0]}('abc'))")
