@@ -233,7 +233,7 @@ def pretrain(
     steps: Annotated[
         tuple[int, int, int, int, int, int],
         typer.Option(min=1, help="Optimizer steps of the six phases; as shipped by default."),
-    ] = (3000, 5000, 3600, 1600, 2500, 4500),
+    ] = (3000, 5000, 3600, 1600, 2500, 3600),
 ) -> None:
     """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
     from pbb.pretrain import pretrain as train

@@ -21,7 +21,7 @@ from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
 from pbb.evaluation.ask import ask, questions
 from pbb.models.load import encode_pairs, load
-from pbb.models.tokenizer import VOCABULARY, grow, train_tokenizer
+from pbb.models.tokenizer import SPECIAL, VOCABULARY, grow, train_tokenizer
 from pbb.programs.ciphers import Ciphers, ciphers
 from pbb.programs.grammars import Grammars, grammars
 from pbb.programs.names import ENDINGS, OPENINGS, names
@@ -49,7 +49,7 @@ SETTINGS = tuple(
         (32, 2.0e-3, 50, 0.6),
     )
 )
-STEPS = (3000, 5000, 3600, 1600, 2500, 4500)
+STEPS = (3000, 5000, 3600, 1600, 2500, 3600)
 
 
 def configuration() -> LlamaConfig:
@@ -108,9 +108,9 @@ def _phase(
     if before:
         model, tokenizer = load(str(before))
         if phase == STRINGS:
-            tokenizer = _with_strings(tokenizer, seed)
-            torch.manual_seed(seed)
-            model.resize_token_embeddings(len(tokenizer))
+            known = list(_texts(list(pretraining_corpus(seed, TOKENIZER_DOCUMENTS, phase - 1))))
+            tokenizer = _with_strings(tokenizer, known, seed)
+            _embed_anew(model, tokenizer, known, seed)
     else:
         tokenizer = train_tokenizer(_texts(documents[:TOKENIZER_DOCUMENTS]))
         torch.set_float32_matmul_precision("medium")
@@ -128,15 +128,30 @@ def _phase(
     )
 
 
-def _with_strings(tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedTokenizerBase:
-    """The tokenizer with the words of ciphers and grammars added; what it read before it reads as before."""
+def _with_strings(
+    tokenizer: PreTrainedTokenizerBase, known: Sequence[str], seed: int
+) -> PreTrainedTokenizerBase:
+    """The tokenizer with the words of ciphers and grammars added; what is known it reads as before."""
     passing = names(1000, seed, "passing")
     strings = (strings_document(seed, index, passing) for index in range(TOKENIZER_DOCUMENTS // 5))
-    return grow(
-        tokenizer,
-        [text for d in strings for text in (d.prompt, d.completion)],
-        _texts(list(pretraining_corpus(seed, TOKENIZER_DOCUMENTS, STRINGS - 1))),
-    )
+    return grow(tokenizer, [text for d in strings for text in (d.prompt, d.completion)], known)
+
+
+def _embed_anew(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, known: Sequence[str], seed: int
+) -> None:
+    """Draw the embeddings of tokens that have not been met afresh, as the others are spread.
+
+    With tied embeddings a token that never occurs is pushed away from every answer, all such tokens the same way: most letters ended up
+    as one vector (cosine 1.00), and a phase of training did not part them again (docs/lab-notes.md).
+    """
+    seen = {i for ids in tokenizer(list(known))["input_ids"] for i in ids} | set(range(len(SPECIAL)))
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    met = torch.tensor([i in seen for i in range(len(tokenizer))])
+    with torch.no_grad():
+        weight: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+        drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+        weight[~met] = weight[met].mean(0) + weight[met].std(0) * drawn[~met]
 
 
 def _texts(documents: Sequence[Document]) -> Iterator[str]:
