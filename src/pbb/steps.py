@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbb.errors import PbbError
 from pbb.graph import Step
+from pbb.models.place import EMBEDDED
 
 if TYPE_CHECKING:
     from pbb.evaluation.ask import Question
@@ -45,8 +46,8 @@ SCORE = (
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
-SECONDS_A_DOCUMENT = {"base": 0.006, "smollm2": 0.35}
-SECONDS_A_ROLLOUT = {"base": 0.02, "smollm2": 1.5}
+SECONDS_A_DOCUMENT = {"base": 0.006, "base-strings": 0.02, "smollm2": 0.35}
+SECONDS_A_ROLLOUT = {"base": 0.02, "base-strings": 0.02, "smollm2": 1.5}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -184,7 +185,7 @@ def _training(
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
         code=GRPO if stage.grpo else SFT,
-        cores=1 if recipe.model == "base" else ALL,
+        cores=1 if recipe.model in EMBEDDED else ALL,
         expected_seconds=10 + seconds,
     )
 
@@ -211,7 +212,7 @@ def _evaluation(
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
         code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
-        expected_seconds=25 if recipe.model == "base" else 200,
+        expected_seconds=25 if recipe.model in EMBEDDED else 200,
     )
 
 

@@ -7,16 +7,18 @@ from pathlib import Path
 from pbb.errors import PbbError
 
 BASE = Path(__file__).parent / "base"
+EMBEDDED = {"base": BASE, "base-strings": Path(__file__).parent / "base-strings"}
+"""The models that come with pbb: of arithmetic, and the same after a phase of strings."""
 
 
 def local(name: str) -> Path | None:
     """The folder of a model that is on this machine by its own name; None for `smollm2` and hub ids.
 
     Raises:
-        PbbError: the name is neither `base`, `smollm2`, a model folder, nor a hub id.
+        PbbError: the name is neither `base`, `base-strings`, `smollm2`, a model folder, nor a hub id.
     """
-    if name == "base":
-        return BASE
+    if name in EMBEDDED:
+        return EMBEDDED[name]
     if name == "smollm2":
         return None
     if Path(name).is_dir():
@@ -25,4 +27,6 @@ def local(name: str) -> Path | None:
         return Path(name)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return None
-    raise PbbError(f"model: {name!r}: neither base, smollm2, a model folder, nor a hub id such as owner/name")
+    raise PbbError(
+        f"model: {name!r}: neither base, base-strings, smollm2, a model folder, nor a hub id such as owner/name"
+    )
