@@ -29,7 +29,9 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     def report(done: float, total: float, note: str) -> None:
         seen.append(note.partition(",")[0])
 
-    def in_context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> dict[str, float]:
+    def in_context(
+        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, strings: bool
+    ) -> dict[str, float]:
         asked.append(seed)
         return {"in-context-trace source": 0.5}
 
@@ -40,19 +42,21 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     monkeypatch.setattr(pretrain, "TOKENIZER_DOCUMENTS", 200)
     small: dict[str, Any] = {"seed": 3, "steps": (2, 1, 1, 1, 1, 1), "report": report}
     found = pretrain.pretrain(tmp_path, **small)
+    accuracy = {f"{name} in-context-trace source": 0.5 for name in ("base", "base-strings")}
     assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 7)]
-    assert found == json.loads((tmp_path / "accuracy.json").read_text()) == {"in-context-trace source": 0.5}
+    assert found == json.loads((tmp_path / "accuracy.json").read_text()) == accuracy
     weights = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.safetensors"))}
     assert [str(path.parent.relative_to(tmp_path)) for path in weights] == [
-        "model",
+        "base",
+        "base-strings",
         *(f"phase-{i}/model" for i in range(1, 7)),
     ]
-    assert len(set(weights.values())) == 7
-    config = AutoModelForCausalLM.from_pretrained(tmp_path / "model").config
+    assert len(set(weights.values())) == 8
+    config = AutoModelForCausalLM.from_pretrained(tmp_path / "base").config
     assert (config.hidden_size, config.num_hidden_layers) == (32, 1)
 
     before, after = (AutoTokenizer.from_pretrained(tmp_path / f"phase-{i}" / "model") for i in (5, 6))
-    assert len(before) < len(after) == config.vocab_size
+    assert len(before) == config.vocab_size < len(after)
     assert after("letters")["input_ids"] != before("letters")["input_ids"]
     for kept in ("What is 7 * 3? Only the answer.", "def Zibdax(x):\n    if x > 4:\n        b = x // 7\n"):
         assert after(kept)["input_ids"] == before(kept)["input_ids"]
@@ -60,5 +64,5 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     shutil.rmtree(tmp_path / "phase-6" / "model")
     seen.clear()
     assert pretrain.pretrain(tmp_path, **small) == found
-    assert set(seen) == {"phase 6"} and asked == [3, 3]
+    assert set(seen) == {"phase 6"} and asked == [3, 3, 3, 3]
     assert {path: path.read_bytes() for path in weights} == weights

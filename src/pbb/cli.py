@@ -228,14 +228,14 @@ def show(recipe: RecipeName, model: Model = None, seeds: Seeds = None, settings:
 
 @app.command()
 def pretrain(
-    out: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("base"),
+    out: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("base"),
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
     steps: Annotated[
         tuple[int, int, int, int, int, int],
         typer.Option(min=1, help="Optimizer steps of the six phases; as shipped by default."),
     ] = (3000, 5000, 3600, 1600, 2500, 3600),
 ) -> None:
-    """Train the small base model that comes with pbb, from scratch; continues where it stopped."""
+    """Train the small models that come with pbb, from scratch; continues where it stopped."""
     from pbb.pretrain import pretrain as train
     from pbb.progress import watched
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pbb.models.place import BASE, local
+from pbb.models.place import BASE, EMBEDDED, local
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -18,6 +18,9 @@ def test_what_is_on_this_machine_has_a_folder(tmp_path: Path, monkeypatch: pytes
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     assert local("base") == BASE
+    assert all(
+        local(name) == folder and (folder / "config.json").exists() for name, folder in EMBEDDED.items()
+    )
     assert local(str(folder)) == folder
     monkeypatch.chdir(tmp_path)
     assert local("owner/model") == Path("owner/model")  # a folder that is there wins over a hub id
