@@ -12,9 +12,16 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
@@ -82,7 +89,7 @@ def pretrain(
     the sixth does. Returns accuracy by model and way of asking, on fresh programs with names that pretraining has not met.
     """
     before = None
-    accuracy = {}
+    accuracy: dict[str, float] = {}
     for phase, count in enumerate(steps):
         folder = out / f"phase-{phase + 1}"
         if not (folder / "model").exists():
@@ -137,7 +144,8 @@ def _with_strings(
     """The tokenizer with the words of ciphers and grammars added; what is known it reads as before."""
     passing = names(1000, seed, "passing")
     strings = (strings_document(seed, index, passing) for index in range(TOKENIZER_DOCUMENTS // 5))
-    return grow(tokenizer, [text for d in strings for text in (d.prompt, d.completion)], known)
+    fast = cast(PreTrainedTokenizerFast, tokenizer)
+    return grow(fast, [text for d in strings for text in (d.prompt, d.completion)], known)
 
 
 def _embed_anew(
