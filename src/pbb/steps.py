@@ -34,10 +34,11 @@ DOCUMENTS = (
     "pbb.documents.corpus",
     "pbb.documents.templates",
 )
-SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon")), "pbb.models.load")
+LOAD = ("pbb.models.load", "pbb.models.fitness")
+SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon")), *LOAD)
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
-GRPO = (*DOCUMENTS, "pbb.training", "pbb.models.load", *DECODE, "pbb.evaluation.answer", "pbb.reward")
-EVALUATE = (*DOCUMENTS, "pbb.models.load", *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
+GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
+EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.programs.grammar")
 SCORE = (
     *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")),
@@ -224,8 +225,8 @@ def _identity(model: str) -> dict[str, str]:
     if folder is None:
         return {"model": model}
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*")):
-        if path.suffix in (".safetensors", ".json"):
+    for path in [folder] if folder.is_file() else sorted(folder.glob("*")):
+        if path.suffix in (".safetensors", ".json", ".gguf"):
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return {"model": model, "digest": digest.hexdigest()[:16]}
 

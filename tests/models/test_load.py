@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pbb.models.load import CHATML, encode, encode_pairs, load
+from pbb.models.load import CHATML, encode, encode_pairs, load, read_tokenizer
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -79,7 +79,7 @@ def test_a_chatml_model_gets_chatml_without_a_system_message(
     folder: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", pad_token="<|pad|>")
-    _, loaded = load(str(folder))
+    loaded = read_tokenizer("tiny", str(folder))
     assert loaded.chat_template == CHATML
     (pair,) = encode_pairs(loaded, ["What is f(7)?"], ["21"])
     text = loaded.decode(pair[0] + pair[1])
@@ -100,16 +100,16 @@ def test_a_tokenizer_without_an_end_is_refused(
     folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
 ) -> None:
     save_tokenizer(tokenizer, folder, pad_token="<|pad|>")
+    (folder / "chat_template.jinja").unlink()
     with refused("model: ", str(folder), "no end token"):
         load(str(folder))
 
 
-@pytest.mark.parametrize("pad", ["<|end|>", None])
-def test_a_tokenizer_that_pads_with_its_end_is_refused(
-    pad: str | None, folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
+def test_more_tokens_than_embeddings_are_refused(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
 ) -> None:
-    save_tokenizer(tokenizer, folder, eos_token="<|end|>", pad_token=pad)
-    with refused("model: ", str(folder), "pad_token"):
+    save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", pad_token="<|pad|>")
+    with refused("model: ", str(folder), "more tokens than its embedding"):
         load(str(folder))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from pbb.models.place import BASE, EMBEDDED, local
+from pbb.models.place import BASE, EMBEDDED, architecture, local
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -26,7 +27,9 @@ def test_what_is_on_this_machine_has_a_folder(tmp_path: Path, monkeypatch: pytes
     assert local("owner/model") == Path("owner/model")  # a folder that is there wins over a hub id
 
 
-@pytest.mark.parametrize("name", ["smollm2", "owner/model", "HuggingFaceTB/SmolLM2-135M-Instruct"])
+@pytest.mark.parametrize(
+    "name", ["smollm2", "owner/model", "owner/model@v1", "HuggingFaceTB/SmolLM2-135M-Instruct"]
+)
 def test_what_is_fetched_has_none(name: str) -> None:
     assert local(name) is None
 
@@ -44,8 +47,30 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, refused: Refused) -
         local(str(tmp_path))
 
 
-def test_a_file_is_no_folder(tmp_path: Path, refused: Refused) -> None:
+def test_a_gguf_file_is_a_place(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF")
+    assert local(str(path)) == path
+
+
+def test_another_file_is_none(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"weights")
     with refused("model: ", str(path)):
         local(str(path))
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "model_type"),
+        ({"model_type": "abacus", "auto_map": {}}, "never run"),
+        ({"model_type": "t5"}, "'t5'"),
+    ],
+)
+def test_an_unknown_architecture_is_refused(
+    config: dict[str, object], says: str, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with refused("model: mine", says):
+        architecture("mine", tmp_path)

@@ -1,10 +1,11 @@
-"""Models by name: the embedded base, SmolLM2, a folder, or a hub id; and a dialogue as tokens.
+"""Models by name: the embedded base, SmolLM2, a folder, a GGUF file, or a hub id; and a dialogue as tokens.
 
 The tokens of a document are the chat template's around prompt and completion, so that training and asking cannot differ.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from pbb.errors import PbbError
-from pbb.models.place import local
+from pbb.models.fitness import mend
+from pbb.models.place import architecture, local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,9 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Llama 3.2's template writes today's date into every prompt: the same run would be another one tomorrow.
+DATE = "26 Jul 2024"
+BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def folder(name: str) -> str:
@@ -34,20 +39,53 @@ def folder(name: str) -> str:
         from pbb.models.smollm2 import folder as smollm2
 
         return str(smollm2())
-    return str(local(name) or name)
+    here = local(name)
+    if here is None:
+        from pbb.models.hub import snapshot
+
+        return str(snapshot(name))
+    if here.is_file():
+        from pbb.models.gguf import folder as unpacked
+
+        return str(unpacked(here))
+    return str(here)
+
+
+def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model's folder, as training needs it (see `pbb.models.fitness`); `name` is for messages.
+
+    Raises:
+        PbbError: it cannot be read, has no end token, or none to pad with.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except BROKEN as error:
+        raise _unreadable(name, error) from error
+    mend(tokenizer, name)
+    if tokenizer.eos_token == "<|im_end|>":
+        tokenizer.chat_template = CHATML
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    return tokenizer
+
+
+def _unreadable(name: str, error: Exception) -> PbbError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder")
 
 
 def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer, in float32 with eager attention (on CPU fused attention is slower at these lengths).
 
     Raises:
-        PbbError: the model is missing or cannot be read, or its tokenizer has no end token or pads with it.
+        PbbError: the model is missing or cannot be read, its architecture is unknown, or its tokenizer has no end token or none to pad with.
     """
     # float32 storage, bfloat16 inside matrix products where the processor has them: half to three times the speed.
     torch.set_float32_matmul_precision("medium")
     source = folder(name)
+    architecture(name, Path(source))
+    tokenizer = read_tokenizer(name, source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=torch.float32,
@@ -55,28 +93,17 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             use_safetensors=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise PbbError(
-            f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder"
-        ) from e
+    except BROKEN as error:
+        raise _unreadable(name, error) from error
     model, info = loaded
     if info["missing_keys"]:
         raise PbbError(
             f"model: {name}: its weights lack {sorted(info['missing_keys'])[0]} and perhaps more: get the folder again"
         )
-    if tokenizer.eos_token_id is None:
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         raise PbbError(
-            f"model: {name}: its tokenizer has no end token, so it can't learn to stop: set eos_token in the folder"
+            f"model: {name}: its tokenizer has more tokens than its embedding: get the folder again"
         )
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise PbbError(
-            f"model: {name}: its tokenizer pads with the end token: give it a pad_token of its own"
-        )
-    if tokenizer.eos_token == "<|im_end|>":
-        tokenizer.chat_template = CHATML
-    if tokenizer.chat_template is None:
-        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     model.config.use_cache = False
     return model, tokenizer
 
@@ -85,7 +112,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[l
     """Each prompt as a user's turn, up to where the model is to write."""
     texts = [
         tokenizer.apply_chat_template(
-            [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True, date_string=DATE
         )
         for p in prompts
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from pbb.errors import PbbError
 
@@ -12,10 +14,10 @@ EMBEDDED = {"base": BASE, "base-strings": Path(__file__).parent / "base-strings"
 
 
 def local(name: str) -> Path | None:
-    """The folder of a model that is on this machine by its own name; None for `smollm2` and hub ids.
+    """The folder (or GGUF file) of a model that is on this machine by its own name; None for `smollm2` and hub ids.
 
     Raises:
-        PbbError: the name is neither `base`, `base-strings`, `smollm2`, a model folder, nor a hub id.
+        PbbError: the name is neither `base`, `base-strings`, `smollm2`, a model folder, a GGUF file, nor a hub id.
     """
     if name in EMBEDDED:
         return EMBEDDED[name]
@@ -25,8 +27,35 @@ def local(name: str) -> Path | None:
         if not (Path(name) / "config.json").exists():
             raise PbbError(f"model: {name}: the folder has no config.json: give a Hugging Face model folder")
         return Path(name)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if name.endswith(".gguf") and Path(name).is_file():
+        return Path(name)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith(".gguf"):
         return None
     raise PbbError(
-        f"model: {name!r}: neither base, base-strings, smollm2, a model folder, nor a hub id such as owner/name"
+        f"model: {name!r}: neither base, base-strings, smollm2, a model folder, a GGUF file, nor a hub id such as owner/name"
     )
+
+
+def architecture(name: str, folder: Path) -> dict[str, Any]:
+    """The configuration of the model in a folder, once it is one that transformers can run without code of the model's own.
+
+    Raises:
+        PbbError: there is none that can be read, or transformers does not know it as a causal language model.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config["model_type"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise PbbError(
+            f"model: {name}: its config.json names no model_type or cannot be read: get the folder again"
+        ) from error
+    from transformers import __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
+
+    if kind not in KNOWN:
+        own = " (code that comes with a model is never run)" if "auto_map" in config else ""
+        raise PbbError(
+            f"model: {name}: architecture {kind!r} is no causal language model that transformers {__version__} knows{own}: "
+            "choose one such as llama, qwen2, qwen3, gemma2, mistral or gpt_neox"
+        )
+    return dict(config)

