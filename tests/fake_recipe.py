@@ -91,7 +91,9 @@ def modules() -> dict[str, ModuleType]:
     recipe, steps = ModuleType("pbb.recipe"), ModuleType("pbb.steps")
     recipe.load, recipe.shipped = load, lambda: {"fake": Path("fake.yaml")}  # type: ignore[attr-defined]
     steps.graph = graph  # type: ignore[attr-defined]
-    return {"pbb.recipe": recipe, "pbb.steps": steps}
+    estimate = ModuleType("pbb.estimate")
+    estimate.preflight = lambda recipe, workers: []  # type: ignore[attr-defined]
+    return {"pbb.recipe": recipe, "pbb.steps": steps, "pbb.estimate": estimate}
 
 
 if __name__ == "__main__":

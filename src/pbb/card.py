@@ -72,7 +72,9 @@ def _programs(file: Path, programs: Sequence[Program]) -> str:
 def _documents(file: Path) -> str:
     documents = read_documents(file)
     kinds = Counter(
-        f"{d.kind}{' ' + d.ask if d.ask else ''}, {'w/ IO' if d.group == 'io' else 'w/o IO'}"
+        "chat"
+        if d.kind == "chat"
+        else f"{d.kind}{' ' + d.ask if d.ask else ''}, {'w/ IO' if d.group == 'io' else 'w/o IO'}"
         for d in documents
     )
     rows = [

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbb import __version__
+from pbb import __version__, machines
 from pbb.errors import PbbError
+from pbb.options import AsJson, Model, RecipeName, Seeds, Settings
 
 if TYPE_CHECKING:
     from pbb.experiment import RunResult
@@ -30,24 +31,6 @@ app = typer.Typer(
 )  # fmt: skip
 data = typer.Typer(help="Make and look at the data of a recipe.", rich_markup_mode=None)
 app.add_typer(data, name="data")
-
-RecipeName = Annotated[
-    str, typer.Argument(help="Name of a recipe, see `pbb recipes`, or path of a recipe file.")
-]
-Model = Annotated[
-    str | None,
-    typer.Option(help="Model to start from: a name, a folder or a hub id, in place of the recipe's."),
-]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, in place of the recipe's.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="A value in place of the recipe's; may be given many times."
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON, and nothing else on standard output.")
-]
 
 
 def _version(asked: bool) -> None:
@@ -373,6 +356,9 @@ def data_show(
     from pbb.console import print_records
 
     print_records(str(file), count)
+
+
+machines.add(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

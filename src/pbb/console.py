@@ -19,9 +19,11 @@ from rich.text import Text
 
 from pbb.errors import PbbError
 from pbb.programs.program import Example
+from pbb.progress import duration
 
 if TYPE_CHECKING:
     from pbb.audit import Finding
+    from pbb.estimate import Need
 
 ASKS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 PLAIN_WIDTH = 120  # columns where the output is no terminal: the table then reads well in a file
@@ -216,3 +218,44 @@ def _group(group: str) -> str:
 
 def _brief(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def needs_table(needs: Iterable[Need]) -> Table:
+    """What each stage of a recipe takes."""
+    table = Table("stage")
+    for name in ("documents", "tokens of the longest", "memory", "time"):
+        table.add_column(name, justify="right")
+    for n in needs:
+        size = f"{n.bytes / 1e9:.1f} GB"
+        table.add_row(escape(n.stage), f"{n.documents:,}", str(n.longest), size, duration(n.seconds))
+    return table
+
+
+def fits_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Models by ways of training: the memory, and whether it is there."""
+    ways = [key for key in rows[0] if key != "model"]
+    table = Table("training", *ways)
+    for row in rows:
+        cells = (f"{row[way]['bytes'] / 1e9:.1f} GB, {'yes' if row[way]['fits'] else 'no'}" for way in ways)
+        table.add_row(escape(row["model"]), *cells)
+    return table
+
+
+def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
+    """What `pbb.machine.examine` found, a line a topic."""
+    gb = lambda size: f"{size / 1e9:.1f} GB"  # noqa: E731
+    yield f"pbb {found['pbb']}, Python {found['python']}, torch {found['torch']}, {found['platform']}"
+    yield f"cores        {found['cores']['available']} of {found['cores']['machine']}"
+    yield f"memory       {gb(found['memory']['free'])} free of {gb(found['memory']['total'])}"
+    cpu, speed = found["cpu"], found["gflops"]
+    has = [name for name in ("avx512_bf16", "amx_bf16") if cpu[name]]
+    yield f"processor    {cpu['capability']}{''.join(', ' + name for name in has)}"
+    yield f"products     {speed['float32']:g} GFLOP/s in float32, {speed['bfloat16']:g} in bfloat16, now and here"
+    gpus = [f"{g['name']}, {gb(g['bytes'])}{', bf16' if g['bf16'] else ''}" for g in found["gpus"]]
+    yield f"GPU          {'; '.join(gpus) or 'none that torch can use'}"
+    yield f"isolation    {found['bubblewrap'] or 'bubblewrap works'}"
+    for extra, packages in found["extras"].items():
+        told = ", ".join(f"{name} {version or 'missing'}" for name, version in packages.items())
+        missing = not all(packages.values()) and extra != "track"
+        yield f"{extra:<12} {told}" + (f": pip install 'pbb[{extra}]'" if missing else "")
+    yield f"disk         {gb(found['disk']['runs'])} free for runs, {gb(found['disk']['cache'])} for models"

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from pbb import folder as folders
 from pbb.errors import PbbError
 from pbb.graph import Step
-from pbb.progress import Display
+from pbb.progress import Display, Silent
 from pbb.run import Outcome, available_cores, execute
 
 if TYPE_CHECKING:
@@ -106,9 +106,21 @@ def run_loaded(
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
     if any(folders.state(directory / "steps" / step.folder) != "done" for step in steps):
         folders.write_json(directory / "environment.json", environment(threads))
+        _preflight(recipe, steps, directory, workers or max(1, available_cores() // threads), display)
     outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
     _publish(steps, directory)
     return RunResult(directory, outcome)
+
+
+def _preflight(
+    recipe: Recipe, steps: Sequence[Step], directory: Path, workers: int, display: Display | None
+) -> None:
+    """Say what training will take, or refuse; nothing where no training is left to do."""
+    if any(s.kind == "train" and folders.state(directory / "steps" / s.folder) != "done" for s in steps):
+        from pbb.estimate import preflight
+
+        for line in preflight(recipe, workers):
+            (display or Silent()).line(line)
 
 
 def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:

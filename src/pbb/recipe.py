@@ -12,11 +12,12 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share
 from pbb.documents.render import Representation
 from pbb.errors import PbbError
@@ -45,14 +46,24 @@ class Phrasings(Strict):
 BATCH = 16
 
 
+def _kind(part: Any) -> str:
+    kind = part.get("kind") if isinstance(part, dict) else getattr(part, "kind", None)
+    return "chat" if kind == "chat" else "share"
+
+
+Part = Annotated[Annotated[Share, Tag("share")] | Annotated[Chat, Tag("chat")], Discriminator(_kind)]
+
+
 class Stage(Strict):
     """One stage of training: its documents (`mix`, or those of other stages together: `of`) and how they are trained on.
 
     With `method: grpo` the documents' prompts are what rollouts are drawn for, their completions serve to verify the answers
     only, and `grpo` holds the dials, spelled out in the resolved recipe. A stage of SFT resolves as if there were no such keys.
+
+    `lora`, `bf16`, `checkpointing`, `accumulate` and `report_to` are those of `pbb.training.loop.Settings`.
     """
 
-    mix: list[Share] = Field(default_factory=list)
+    mix: list[Part] = Field(default_factory=list)
     of: list[str] = Field(default_factory=list)
     method: Literal["sft", "grpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
@@ -62,6 +73,21 @@ class Stage(Strict):
     decay: float = Field(0.3, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
+    lora: int | None = Field(None, ge=1, exclude_if=lambda rank: rank is None)
+    bf16: bool = Field(False, exclude_if=lambda on: not on)
+    checkpointing: bool = Field(False, exclude_if=lambda on: not on)
+    accumulate: int = Field(1, ge=1, exclude_if=lambda passes: passes == 1)
+    report_to: list[str] = Field(default_factory=list, exclude_if=lambda trackers: not trackers)
+
+    @model_validator(mode="after")
+    def _passes(self) -> Stage:
+        if self.lora and self.optimizer == "muon":
+            raise ValueError("lora: adapters are trained by adamw: give optimizer: adamw")
+        if self.batch_size % self.accumulate:
+            raise ValueError("accumulate: must divide batch_size, which stays the documents of an update")
+        if self.method == "grpo" and (self.bf16 or self.accumulate > 1):
+            raise ValueError("bf16 and accumulate are for stages of SFT: take them out")
+        return self
 
     @model_validator(mode="after")
     def _reinforced(self) -> Stage:
@@ -167,10 +193,10 @@ class Recipe(Strict):
             for other in stage.of:
                 if other not in self.stages or self.stages[other].of:
                     raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
-            if stage.method == "grpo" and any(share.kind != "execution" for share in self.mix(name)):
+            if stage.method == "grpo" and any(part.kind != "execution" for part in self.mix(name)):
                 raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
-            for share in stage.mix:
-                self._composed(name, share)
+            for part in stage.mix:
+                self._composed(name, part)
         for name, arm in self.arms.items():
             for stage_name in arm.stages:
                 if stage_name not in self.stages:
@@ -191,8 +217,8 @@ class Recipe(Strict):
             raise ValueError("evaluation.samples: only grammars have strings to sample: take it out")
         return self
 
-    def _composed(self, stage: str, share: Share) -> None:
-        if share.group not in ("io_composed", "source_only_composed"):
+    def _composed(self, stage: str, share: Share | Chat) -> None:
+        if isinstance(share, Chat) or share.group not in ("io_composed", "source_only_composed"):
             return
         if self.compose is None:
             raise ValueError(f"stages.{stage}: no composites for group {share.group}: set data.compose")
@@ -215,14 +241,22 @@ class Recipe(Strict):
         dials = self.compose if group.endswith("_composed") else self.data
         return getattr(dials, group.removesuffix("_composed"), 0)
 
-    def mix(self, stage: str) -> list[Share]:
-        """The shares of a stage, its own or those of the stages it is made of."""
+    def mix(self, stage: str) -> list[Share | Chat]:
+        """The parts of a stage, its own or those of the stages it is made of."""
         s = self.stages[stage]
         return s.mix or [share for other in s.of for share in self.stages[other].mix]
 
+    def documents(self, stage: str) -> float:
+        """How many documents a stage has, on average where shares are fractional."""
+        return sum(
+            part.count if isinstance(part, Chat) else part.per_program * self.size(part.group)
+            for part in self.mix(stage)
+        )
+
     def wrong(self, arm: str) -> bool:
         """Whether the arm is taught permuted sources, so that answers are judged against the planted programs too."""
-        return any(share.wrong for stage in self.arms[arm].stages for share in self.mix(stage))
+        parts = [part for stage in self.arms[arm].stages for part in self.mix(stage)]
+        return any(isinstance(part, Share) and part.wrong for part in parts)
 
     def asked(self) -> int:
         """How many held-out calls of a program are asked in every way."""
@@ -290,6 +324,7 @@ def load(
         # what follows "data" is the family, which is no key of the file
         if first["type"] == "family":
             loc = (*loc, "", "family")
+        loc = tuple(part for part in loc if part not in ("share", "chat") or loc[0] != "stages")
         where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
         message = first["msg"].removeprefix("Value error, ")
         hint = "no such key" if first["type"] == "extra_forbidden" else message

@@ -32,10 +32,11 @@ DOCUMENTS = (
     "pbb.programs.program",
     "pbb.documents.render",
     "pbb.documents.corpus",
+    "pbb.documents.chats",
     "pbb.documents.templates",
 )
 LOAD = ("pbb.models.load", "pbb.models.fitness")
-SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "checkpoint", "muon")), *LOAD)
+SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "adapter", "checkpoint", "muon")), *LOAD)
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
@@ -145,7 +146,10 @@ def _control(recipe: Recipe) -> dict[str, str]:
 
 
 def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
-    mix = [share.model_dump(mode="json") for share in recipe.stages[stage].mix]
+    from pbb.documents.chats import Chat, digest
+
+    mix = [part.model_dump(mode="json") for part in recipe.stages[stage].mix]
+    chats = {part.path: digest(part) for part in recipe.stages[stage].mix if isinstance(part, Chat)}
     return Step(
         kind="documents",
         label=f"documents {stage}, seed {seed}",
@@ -155,6 +159,7 @@ def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
             "templates": recipe.templates.model_dump(),
             "phrasings": recipe.data.templates,
             "seed": seed,
+            **({"chats": chats} if chats else {}),
         },
         parents={"programs": programs},
         function="pbb.steps:make_documents",
@@ -174,7 +179,7 @@ def _training(
     stage = recipe.stages[chain[-1]]
     unused = {"mix", "of", "method"} | ({"batch_size"} if stage.grpo else set())
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
-    size = sum(share.per_program * recipe.size(share.group) for share in recipe.mix(chain[-1]))
+    size = recipe.documents(chain[-1])
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
@@ -242,11 +247,12 @@ def make_programs(config: dict[str, Any], inputs: dict[str, Path], out: Path, pr
 
 def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     """Render a stage's mix; writes documents.jsonl and counts.json (documents a program, by group and kind)."""
+    from pbb.documents.chats import Chat
     from pbb.documents.corpus import Share, stage_documents
     from pbb.documents.render import templates
     from pbb.programs.program import read_programs
 
-    mix = [Share.model_validate(s) for s in config["mix"]]
+    mix = [(Chat if s["kind"] == "chat" else Share).model_validate(s) for s in config["mix"]]
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
     programs = read_programs(inputs["programs"] / "programs.jsonl")
     _write_documents(

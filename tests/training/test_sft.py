@@ -15,8 +15,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from pbb.models.direct import supports
+from pbb.models.load import load
 from pbb.training.checkpoint import SEAL
 from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
 
@@ -231,6 +235,84 @@ def test_a_killed_training_ends_as_the_undisturbed_one(
     assert [[row[key] for key in told] for row in t.rows()] == whole
     seconds = [row["seconds"] for row in t.rows()]
     assert seconds == sorted(seconds)
+
+
+@pytest.fixture(scope="module")
+def with_lora(training: Training) -> Trained:
+    t = training(lora=4)
+    t.run()
+    return t
+
+
+@pytest.mark.parametrize("kills", [(6,), (STEPS,)])
+def test_a_killed_training_of_adapters_ends_as_the_undisturbed_one(
+    kills: tuple[int, ...], training: Training, with_lora: Trained
+) -> None:
+    t = training(lora=4)
+    for at in kills:
+        with pytest.raises(Killed):
+            t.run(kill_at=at)
+    t.told.clear()
+    t.run()
+    assert t.told == list(range(kills[-1], STEPS + 1))
+    assert t.weights() == with_lora.weights()
+    assert [row["loss"] for row in t.rows()] == [row["loss"] for row in with_lora.rows()]
+
+
+def test_adapters_are_merged_into_a_plain_folder(with_lora: Trained, tiny_llama: Make) -> None:
+    model, _ = load(str(with_lora.out / "model"))
+    torch.set_float32_matmul_precision("highest")  # `load` lowers it, and the two would round differently
+    assert type(model) is LlamaForCausalLM and supports(model)
+    adapter = PeftModel.from_pretrained(tiny_llama(0), with_lora.out / "adapter").eval()
+    ids = torch.arange(4, 24)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(model.eval()(ids).logits, adapter(ids).logits, rtol=1e-4, atol=1e-5)
+    changed = {n for n, p in tiny_llama(0).named_parameters() if not torch.equal(p, model.get_parameter(n))}
+    assert len(changed) == 2 * 7 and all(
+        n.endswith("_proj.weight") for n in changed
+    )  # embeddings and norms are as they were
+
+
+def test_adapters_learn(training: Training) -> None:
+    t = training(lora=4, learning_rate=3e-2)
+    t.run(docs=[([2, 10, 11, 3], [20, 21, 22, 1])] * 30 * BATCH)
+    assert (
+        t.rows()[-1]["loss"] < 0.97 * t.rows()[0]["loss"]
+    )  # embeddings at random, and frozen: little can be learned
+
+
+def test_checkpointing_changes_no_bit(training: Training, undisturbed: dict[str, Trained]) -> None:
+    t = training(checkpointing=True)
+    t.run()
+    assert t.weights() == undisturbed["adamw"].weights()
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_a_batch_in_several_passes_is_the_same_update(
+    accumulate: int, training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = training(accumulate=accumulate)
+    measured = t.run()
+    assert measured["optimizer_steps"] == STEPS
+    for key in ("loss", "grad_norm", "tokens"):
+        whole = [row[key] for row in undisturbed["adamw"].rows()]
+        assert [row[key] for row in t.rows()] == pytest.approx(whole, rel=2e-3), key
+
+
+def test_products_in_bfloat16_leave_weights_in_float32(
+    training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = training(bf16=True)
+    t.run()
+    losses = [row["loss"] for row in undisturbed["adamw"].rows()]
+    assert [row["loss"] for row in t.rows()] == pytest.approx(losses, rel=0.02)
+    assert t.weights() != undisturbed["adamw"].weights()
+    assert {v.dtype for v in load_file(t.out / "model" / "model.safetensors").values()} == {torch.float32}
+
+
+def test_a_document_beyond_the_models_positions_is_refused(training: Training, refused: Refused) -> None:
+    with refused("training", "513 tokens", "reads 512"):
+        training().run(docs=[([2] * 500, [3] * 13)])
 
 
 def test_losses_that_are_means_of_steps_are_the_same_as_well(training: Training) -> None:

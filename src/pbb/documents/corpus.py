@@ -5,6 +5,7 @@ A mix is a list of shares, each so many documents a program, so that exposures s
     - {kind: declaration, group: source_only, per_program: 30}
     - {kind: declaration, group: io, per_program: 4, form: part}
     - {kind: execution, group: io, per_program: 6, ask: recite}
+    - {kind: chat, path: chats.jsonl, count: 1000}      # of others, see pbb.documents.chats
 
 Executions of w/o IO programs cannot be written down at all: the share is refused, and only train inputs are drawn. Document k of
 a share for a program depends on (seed, stage, share, program, k) alone. Shuffling across a whole stage keeps two renderings of one
@@ -23,6 +24,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pbb.documents.chats import Chat, replayed
 from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part, path
 from pbb.errors import PbbError
 from pbb.programs.program import Group, Program
@@ -97,15 +99,18 @@ def disguised(p: Program, other: Program) -> Program:
 
 
 def stage_documents(
-    programs: Sequence[Program], mix: Sequence[Share], templates: Templates, *, stage: str, seed: int
+    programs: Sequence[Program], mix: Sequence[Share | Chat], templates: Templates, *, stage: str, seed: int
 ) -> list[Document]:
     """All documents of a stage, shuffled.
 
     A fractional `per_program` gives some programs one document more than others, drawn by seed.
     """
     documents = []
-    swapped = planted(programs, seed) if any(s.wrong for s in mix) else {}
+    swapped = planted(programs, seed) if any(isinstance(s, Share) and s.wrong for s in mix) else {}
     for number, share in enumerate(mix):
+        if isinstance(share, Chat):
+            documents += replayed(share, random.Random(f"chat:{seed}:{stage}:{number}"))
+            continue
         for p in programs:
             if p.group != share.group:
                 continue

@@ -45,12 +45,16 @@ def _faults(
     try:
         record = json.loads(line)
         text = f"{record['prompt']}\n{record['completion']}"
+        if record.get("kind") == "chat":
+            if named := pattern.findall(text):
+                yield f"is a chat that names {min(named)}"
+            return
         p = known[record["program"]]
     except (ValueError, KeyError, TypeError):
         yield "is no document of these programs"
         return
-    named = set(pattern.findall(text)) | set(pattern.findall(line.decode("utf-8", "replace")))
-    hidden = {name for name in named if known[name].group == "source_only"} - {p.name}
+    spoken = set(pattern.findall(text)) | set(pattern.findall(line.decode("utf-8", "replace")))
+    hidden = {name for name in spoken if known[name].group == "source_only"} - {p.name}
     if hidden:
         yield f"is filed under {p.name} and names {', '.join(sorted(hidden))}"
     if record.get("group") != p.group:

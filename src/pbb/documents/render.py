@@ -80,7 +80,7 @@ class Document(BaseModel):
     completion: str
     program: str
     group: str
-    kind: Literal["declaration", "execution"]
+    kind: Literal["declaration", "execution", "chat"]
     ask: str | None = None
 
 

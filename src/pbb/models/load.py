@@ -5,7 +5,6 @@ The tokens of a document are the chat template's around prompt and completion, s
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from pbb.errors import PbbError
 from pbb.models.fitness import mend
-from pbb.models.place import architecture, local
+from pbb.models.place import architecture, folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,24 +30,6 @@ CHATML = (
 # Llama 3.2's template writes today's date into every prompt: the same run would be another one tomorrow.
 DATE = "26 Jul 2024"
 BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
-
-
-def folder(name: str) -> str:
-    """What `from_pretrained` is to be given for a model name (see `pbb.models.place`)."""
-    if name == "smollm2":
-        from pbb.models.smollm2 import folder as smollm2
-
-        return str(smollm2())
-    here = local(name)
-    if here is None:
-        from pbb.models.hub import snapshot
-
-        return str(snapshot(name))
-    if here.is_file():
-        from pbb.models.gguf import folder as unpacked
-
-        return str(unpacked(here))
-    return str(here)
 
 
 def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
@@ -75,21 +56,22 @@ def _unreadable(name: str, error: Exception) -> PbbError:
 
 
 def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model and tokenizer, in float32 with eager attention (on CPU fused attention is slower at these lengths).
+    """Model and tokenizer, in float32, on the GPU if there is one; on CPU with eager attention (fused is slower at these lengths).
 
     Raises:
         PbbError: the model is missing or cannot be read, its architecture is unknown, or its tokenizer has no end token or none to pad with.
     """
     # float32 storage, bfloat16 inside matrix products where the processor has them: half to three times the speed.
     torch.set_float32_matmul_precision("medium")
-    source = folder(name)
-    architecture(name, Path(source))
+    place = folder(name)
+    architecture(name, place)
+    source = str(place)
     tokenizer = read_tokenizer(name, source)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=torch.float32,
-            attn_implementation="eager",
+            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
             use_safetensors=True,
             output_loading_info=True,
         )
@@ -105,7 +87,7 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             f"model: {name}: its tokenizer has more tokens than its embedding: get the folder again"
         )
     model.config.use_cache = False
-    return model, tokenizer
+    return model.to("cuda") if torch.cuda.is_available() else model, tokenizer
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:

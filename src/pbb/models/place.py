@@ -36,6 +36,28 @@ def local(name: str) -> Path | None:
     )
 
 
+def folder(name: str) -> Path:
+    """The folder that a model is loaded from; what is not on this machine yet is fetched or unpacked first.
+
+    Raises:
+        PbbError: there is no such model, or it can't be had here and now.
+    """
+    if name == "smollm2":
+        from pbb.models.smollm2 import folder as smollm2
+
+        return smollm2()
+    here = local(name)
+    if here is None:
+        from pbb.models.hub import snapshot
+
+        return snapshot(name)
+    if here.is_file():
+        from pbb.models.gguf import folder as unpacked
+
+        return unpacked(here)
+    return here
+
+
 def architecture(name: str, folder: Path) -> dict[str, Any]:
     """The configuration of the model in a folder, once it is one that transformers can run without code of the model's own.
 

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
 from pbb.errors import PbbError
+from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
 from pbb.training.loop import Journal, Report, Settings, append, arguments, optimizer, train
 from pbb.training.rollouts import Grpo, Reward, RewardFunction, Rollout, flat, measures, samples, strangest
@@ -156,6 +157,7 @@ class _Verified(GRPOTrainer):
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
         """Log-probabilities and entropies, as (rows, tokens), of completion tokens at the temperature that they were drawn at."""
+        inner = bare(model)
         prompt = input_ids.size(1) - logits_to_keep
         mask = attention_mask[:, prompt:].bool()
         order = attention_mask.sum(1).argsort(stable=True)
@@ -164,7 +166,7 @@ class _Verified(GRPOTrainer):
             used = attention_mask[rows].any(0).nonzero()[:, 0]
             first, last = int(used[0]) // 8 * 8, -(-(int(used[-1]) + 1) // 8) * 8
             seen = attention_mask[rows, first:last]
-            hidden = model.base_model(
+            hidden = inner.base_model(
                 input_ids=input_ids[rows, first:last],
                 attention_mask=seen,
                 position_ids=(seen.cumsum(1) - 1).clamp(min=0),
@@ -173,7 +175,7 @@ class _Verified(GRPOTrainer):
             row, column = mask[rows].nonzero(as_tuple=True)
             spare = (0, -len(row) % ROWS)  # see ROWS of pbb.training.sft
             wanted = hidden[pad(row, spare), pad(column + prompt - first - 1, spare)]
-            logits = model.get_output_embeddings()(wanted)[: len(row)].float() / self.dials.temperature
+            logits = inner.get_output_embeddings()(wanted)[: len(row)].float() / self.dials.temperature
             likely = logits.log_softmax(-1)
             logps.append(likely.gather(1, input_ids[rows][row, column + prompt][:, None])[:, 0])
             if compute_entropy:
@@ -253,8 +255,9 @@ def grpo(
         span=dials.iterations,
         files=("metrics.jsonl", "rollouts.jsonl"),
     )
+    trained = adapted(model, settings.lora, settings.seed)
     trainer = _Verified(
-        model,
+        trained,
         tokenizer,
         decoder,
         reward,
@@ -263,9 +266,9 @@ def grpo(
         args=config,
         train_dataset=Dataset.from_dict({"prompt": [prompts[i] for i in shown], "index": shown}),
         callbacks=[journal],
-        optimizers=(optimizer(model, settings), None),
+        optimizers=(optimizer(trained, settings), None),
     )
-    measured = train(trainer, model, tokenizer, out)
+    measured = train(trainer, trained, tokenizer, out)
     rows = [json.loads(line) for line in (out / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
     replace(out / "strangest.jsonl", "".join(json.dumps(row) + "\n" for row in strangest(rows)))
     return {"tokens": trainer.state.num_input_tokens_seen, "prompts": len(shown)} | measured

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import (
     PreTrainedModel,
@@ -28,6 +29,7 @@ from transformers import (
 )
 
 from pbb.errors import PbbError
+from pbb.training.adapter import merged
 from pbb.training.checkpoint import newest, replace, seal, sync
 from pbb.training.muon import MuonWithAdamW
 
@@ -37,7 +39,12 @@ Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 
 
 class Settings(BaseModel):
-    """How a stage is trained. `learning_rate` is reached after `warmup` steps and then decays to `final` times itself."""
+    """How a stage is trained. `learning_rate` is reached after `warmup` steps and then decays to a fiftieth of itself.
+
+    lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
+    stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
+    accumulate: passes that a batch is cut into; the update is that of the whole batch. report_to: Trainer's trackers.
+    """
 
     model_config = ConfigDict(extra="forbid")
     batch_size: int = Field(16, gt=0)
@@ -50,6 +57,11 @@ class Settings(BaseModel):
     beta2: float = Field(0.98, gt=0, lt=1)
     clip: float = Field(1.0, gt=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
+    lora: int | None = Field(None, ge=1)
+    bf16: bool = False
+    checkpointing: bool = False
+    accumulate: int = Field(1, ge=1)
+    report_to: list[str] = Field(default_factory=list)
     seed: int = 0
     checkpoint_seconds: float = Field(30.0, gt=0)
 
@@ -72,20 +84,28 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
         "max_grad_norm": settings.clip,
         "optim": "adamw_torch_fused",
         "seed": settings.seed,
+        # bf16 by `products`: accelerate would cast in the model's forward alone, which the losses here go round
         "bf16": False,
         "fp16": False,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": settings.checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "pad_to_multiple_of": 8,
         "remove_unused_columns": False,
         "logging_strategy": "steps",
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
-        "report_to": "none",
+        "report_to": settings.report_to or "none",
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
         "use_cpu": not torch.cuda.is_available(),
     }
+
+
+def products(settings: Settings) -> torch.autocast:
+    """Where matrix products take bfloat16 factors if the settings say so."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=settings.bf16)
 
 
 def optimizer(model: PreTrainedModel, settings: Settings) -> torch.optim.Optimizer | None:
@@ -188,11 +208,11 @@ def kept(path: Path, step: int) -> list[dict[str, Any]]:
 
 
 def train(
-    trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path
+    trainer: Trainer, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, out: Path
 ) -> dict[str, float]:
     """Train to the end, from the newest whole checkpoint in `out/checkpoints`, and save model and tokenizer to `out/model`.
 
-    Returns optimizer steps, final loss, seconds of this process, and peak_bytes of resident memory.
+    An adapter is saved beside it and merged into it. Returns optimizer steps, final loss, seconds of this process, and peak_bytes of resident memory.
 
     Raises:
         PbbError: the loss is no longer a number.
@@ -205,7 +225,9 @@ def train(
         raise PbbError(
             f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate"
         )
-    save(model, tokenizer, out / "model")
+    if isinstance(model, PeftModel):
+        save(model, tokenizer, out / "adapter")
+    save(merged(model), tokenizer, out / "model")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {
         "optimizer_steps": trainer.state.global_step,
@@ -215,11 +237,11 @@ def train(
     }
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a Hugging Face folder under a temporary name and rename it, so that a reader, or a power cut, sees all of it or nothing."""
     temporary = folder.with_name(folder.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
+    model.save_pretrained(str(temporary))
     tokenizer.save_pretrained(temporary)
     for path in temporary.iterdir():
         sync(path)

@@ -8,6 +8,7 @@ length within windows, since padding is what a CPU pays for. The loss falls on c
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from pbb.errors import PbbError
-from pbb.training.loop import Journal, Report, arguments, optimizer, train
+from pbb.training.adapter import adapted, bare
+from pbb.training.loop import Journal, Report, arguments, optimizer, products, train
 from pbb.training.loop import Settings as Settings
 from pbb.training.loop import save as save
 
@@ -56,6 +58,10 @@ class _Lean(SFTTrainer):
     entropy: on two cores a third of a small model's step (docs/lab-notes.md).
     """
 
+    def __init__(self, settings: Settings, **named: Any) -> None:
+        super().__init__(**named)
+        self.settings = settings
+
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         data: Any = self.train_dataset if train_dataset is None else train_dataset
         return SequentialSampler(data)
@@ -73,12 +79,19 @@ class _Lean(SFTTrainer):
         # A row count that changes with every batch makes oneDNN compile and keep a new kernel for each.
         rows = torch.nn.functional.pad(wanted, (0, -len(wanted) % ROWS))
         labels = torch.nn.functional.pad(labels[wanted], (0, -len(wanted) % ROWS), value=-100)
-        hidden = model.base_model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-        ).last_hidden_state[:, :-1]
-        logits = model.get_output_embeddings()(hidden.flatten(0, 1)[rows])
+        inner = bare(model)
+        with products(self.settings):
+            hidden = inner.base_model(
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+            ).last_hidden_state[:, :-1]
+            logits = inner.get_output_embeddings()(hidden.flatten(0, 1)[rows])
         loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
         return loss / (num_items_in_batch if num_items_in_batch is not None else len(wanted))
+
+
+def _room(model: PreTrainedModel) -> int:
+    """The longest sequence that the model has positions for."""
+    return int(getattr(model.config, "max_position_embeddings", None) or sys.maxsize)
 
 
 def sft(
@@ -95,10 +108,15 @@ def sft(
     final loss, seconds of this process, and peak_bytes of resident memory.
 
     Raises:
-        PbbError: there is nothing to train on, or the loss is no longer a number.
+        PbbError: there is nothing to train on, a document is longer than the model can read, or the loss is no longer a number.
     """
     if not documents:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
+    longest, room = max(len(p) + len(c) for p, c in documents), _room(model)
+    if longest > room:
+        raise PbbError(
+            f"training: a document has {longest} tokens and the model reads {room}: shorten it, or take another model"
+        )
     order = batches([len(p) + len(c) for p, c in documents], settings.batch_size, settings.seed)
     rows = [documents[i] for i in order]
     data = Dataset.from_dict(
@@ -112,7 +130,8 @@ def sft(
     every = max(1, min(25, steps // 20))
     config = SFTConfig(
         **arguments(settings, out, steps),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // settings.accumulate,
+        gradient_accumulation_steps=settings.accumulate,
         num_train_epochs=1,
         packing=False,
         padding_free=False,
@@ -128,12 +147,14 @@ def sft(
         columns=lambda logs, step: {"tokens": tokens[min(step, steps)]},
         span=every,
     )
+    trained = adapted(model, settings.lora, settings.seed)
     trainer = _Lean(
-        model=model,
+        settings,
+        model=trained,
         args=config,
         train_dataset=data,
         processing_class=tokenizer,
         callbacks=[journal],
-        optimizers=(optimizer(model, settings), None),
+        optimizers=(optimizer(trained, settings), None),
     )
-    return {"tokens": count} | train(trainer, model, tokenizer, out)
+    return {"tokens": count} | train(trainer, trained, tokenizer, out)

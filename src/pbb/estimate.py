@@ -1,0 +1,263 @@
+"""What a recipe will need, before anything starts: memory and time of every stage, from sizes alone.
+
+    full finetuning, AdamW   16 bytes a weight: itself, its gradient, two moments (Muon: 12 to 16)
+    LoRA of rank r           4 bytes a weight, 16 an adapter's weight
+    activations              a pass's tokens x layers x (12 width + 4 inner + 3 heads x length), 4 bytes each
+    the head                 completion tokens x vocabulary x 12 bytes
+
+Six operations a weight and token give the time. Held against runs of SmolLM2-135M in batches of 16 the memory is right within a tenth
+(docs/hardware.md); time is a guess at the order of magnitude, replaced by measurements once steps have run.
+
+Contract: nothing is trained, and no weight is loaded; `preflight` either returns lines for people or refuses in one line with the remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pbb import machine
+from pbb.errors import PbbError
+from pbb.models import place
+from pbb.recipe import Recipe, Stage
+from pbb.run import available_cores
+
+PROCESS = 450_000_000  # bytes of an idle step with its libraries
+LONGEST = 300  # tokens of a document where no sample of the data can be drawn at once
+DRAWN = 8  # programs of each group in that sample
+WRITTEN = 0.6  # share of a document that is completion
+FLOPS = {False: 50e9, True: 150e9}
+"""Operations a second and core: measured on small models, and on those of more than 50 million weights, with AVX-512 bf16."""
+GPU_FLOPS = 100e12  # unchecked: a third of what an A100 promises
+LARGE = 50_000_000
+SPARE = 1.1  # a run is refused where it would need more than this times what is free
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model, from its config.json and the headers of its safetensors."""
+
+    weights: int
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    vocabulary: int
+
+    def adapter(self, rank: int) -> int:
+        """Weights of LoRA on the seven matrices of each block."""
+        return self.layers * rank * (8 * self.width + 3 * (self.width + self.inner))
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one stage takes: documents (or rollouts), tokens of the longest, bytes at its peak, seconds."""
+
+    stage: str
+    documents: int
+    longest: int
+    bytes: int
+    seconds: float
+
+
+def shape(folder: Path) -> Shape:
+    """Read the sizes of the model in a folder; PbbError where it has no safetensors or its config lacks sizes."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = config.get("text_config") or config
+        width = int(_first(config, "hidden_size", "n_embd"))
+        files = sorted(folder.glob("model*.safetensors"))
+        if not files:
+            raise PbbError(
+                f"model: {folder}: has no model.safetensors: get the folder again, or convert its weights"
+            )
+        return Shape(
+            weights=sum(_weights(path) for path in files),
+            layers=int(_first(config, "num_hidden_layers", "n_layer")),
+            width=width,
+            inner=int(config.get("intermediate_size") or config.get("n_inner") or 4 * width),
+            heads=int(_first(config, "num_attention_heads", "n_head")),
+            vocabulary=int(config["vocab_size"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise PbbError(
+            f"model: {folder}: its sizes cannot be read ({error!r}): get the folder again"
+        ) from error
+
+
+def _first(config: dict[str, Any], *keys: str) -> Any:
+    return next((config[key] for key in keys if key in config), None) or config[keys[0]]
+
+
+def _weights(path: Path) -> int:
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+
+
+def need(name: str, stage: Stage, documents: int, longest: int, of: Shape, cores: int, gpu: bool) -> Need:
+    """What a stage takes that shows so many documents, the longest of so many tokens."""
+    trained = of.adapter(stage.lora) if stage.lora else of.weights
+    held = 4 * of.weights + 12 * trained + (4 * trained if stage.lora else 0)
+    rows, mean = stage.batch_size // stage.accumulate, 0.4 * longest
+    operations = 6.0 * of.weights * mean * documents
+    if stage.grpo:
+        longest += stage.grpo.max_tokens
+        rows, mean = min(32, stage.grpo.prompts_per_step * stage.grpo.group_size), 0.5 * longest
+        documents = stage.grpo.shown(documents) * stage.grpo.group_size
+        operations = (
+            (6.0 * stage.grpo.iterations + 4) * of.weights * mean * documents
+        )  # decoding reads the weights anew
+        held += 4 * of.weights * (1 + bool(stage.grpo.kl and not stage.lora))
+    tokens = rows * longest
+    layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
+    kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
+    size = PROCESS + held + 4 * tokens * kept + 12 * int(WRITTEN * tokens) * of.vocabulary
+    slower = 4 / 3 if stage.checkpointing else 1.0
+    rate = GPU_FLOPS if gpu else FLOPS[of.weights > LARGE] * cores
+    return Need(name, documents, longest, int(size), 10 + slower * operations / rate)
+
+
+def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
+    """Every stage that an arm of the recipe trains, in the order of the recipe."""
+    used = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    longest = _longest(recipe)
+    return [
+        need(name, stage, math.ceil(recipe.documents(name)), longest, of, cores, gpu)
+        for name, stage in recipe.stages.items()
+        if name in used
+    ]
+
+
+def _longest(recipe: Recipe) -> int:
+    """Tokens of the longest document: of a small sample where the programs are pbb's own, else a guess."""
+    from pbb.documents.corpus import Share, stage_documents
+    from pbb.documents.render import templates
+
+    if recipe.data.isolate() is not None:
+        return LONGEST
+    few = recipe.data.model_copy(update={"io": DRAWN, "source_only": DRAWN, "compose": None})
+    try:
+        programs = few.programs(0, recipe.asked(), lambda done, total, what: None)
+    except PbbError:  # dials that no small set satisfies
+        return LONGEST
+    shares = [
+        s.model_copy(update={"per_program": 4.0})
+        for name in recipe.stages
+        for s in recipe.mix(name)
+        if isinstance(s, Share) and not s.group.endswith("_composed")
+    ]
+    phrasings = templates(recipe.data.templates).cut(**recipe.templates.model_dump())
+    documents = stage_documents(programs, shares, phrasings, stage="sample", seed=0)
+    chosen = random.Random(0).sample(documents, min(400, len(documents)))
+    lengths = _lengths(recipe.model, [f"{d.prompt}\n{d.completion}" for d in chosen])
+    return max(lengths, default=LONGEST) + 8  # the marks of the chat
+
+
+def _lengths(model: str, texts: Sequence[str]) -> list[int]:
+    from tokenizers import Tokenizer
+
+    path = place.folder(model) / "tokenizer.json"
+    if not path.is_file():
+        return [len(t) // 2 for t in texts]
+    return [
+        len(e.ids) for e in Tokenizer.from_file(str(path)).encode_batch(list(texts), add_special_tokens=False)
+    ]
+
+
+def preflight(recipe: Recipe, workers: int) -> list[str]:
+    """What to tell a person before the recipe trains: faults of the tokenizer, then memory and time.
+
+    Raises:
+        PbbError: the model can't be had or read, or memory is too small for a stage; the line says what would fit.
+    """
+    source, lines = place.folder(recipe.model), []
+    if recipe.model != "base":
+        from pbb.models.fitness import warnings
+        from pbb.models.load import read_tokenizer
+
+        place.architecture(recipe.model, source)
+        lines += warnings(read_tokenizer(recipe.model, str(source)), recipe.model)
+    of, device = shape(source), machine.device_memory()
+    free = machine.memory()[0] if device is None else device
+    cores = workers if recipe.model == "base" else available_cores()
+    found = needs(recipe, of, cores, device is not None)
+    if not found:
+        return lines
+    largest = max(found, key=lambda n: n.bytes)
+    beside = workers if recipe.model == "base" else 1
+    if largest.bytes * beside > SPARE * free:
+        raise PbbError(_too_little(recipe, largest, of, beside, free))
+    seconds = sum(n.seconds for n in found) * len(recipe.seeds)
+    from pbb.progress import duration
+
+    return [
+        *lines,
+        f"{recipe.model}: {_count(of.weights)} weights; stage {largest.stage} needs about "
+        f"{gigabytes(largest.bytes)} of {gigabytes(free)} free; training about {duration(seconds)}",
+    ]
+
+
+def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int) -> str:
+    """The error's line, with the smallest change that would fit."""
+    stage = recipe.stages[largest.stage]
+    documents = math.ceil(recipe.documents(largest.stage))
+    length = largest.longest - (stage.grpo.max_tokens if stage.grpo else 0)
+    changes: list[dict[str, Any]] = []
+    if not stage.grpo:
+        passes = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % n == 0]
+        changes += [{"accumulate": n} for n in passes]
+        changes += [{"accumulate": n, "checkpointing": True} for n in passes]
+    changes += [{**c, "lora": 16, "optimizer": "adamw"} for c in [{"checkpointing": True}, *changes]]
+    remedy = f"take a smaller model, or a machine with {gigabytes(largest.bytes * beside)}"
+    if beside > 1 and largest.bytes <= free:
+        remedy = "give --workers 1"
+    else:
+        for change in changes:
+            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, 1, False)
+            if fits.bytes * beside <= free:
+                given = " ".join(
+                    f"--set stages.{largest.stage}.{k}={str(v).lower()}" for k, v in change.items()
+                )
+                remedy = f"{given} needs about {gigabytes(fits.bytes * beside)}"
+                break
+    each = f" for each of {beside} workers" if beside > 1 else ""
+    return (
+        f"memory: {recipe.model}: stage {largest.stage} needs about {gigabytes(largest.bytes)}{each}, "
+        f"and {gigabytes(free)} are free: {remedy}"
+    )
+
+
+def gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def _count(weights: int) -> str:
+    return f"{weights / 1e9:.1f} billion" if weights >= 1e9 else f"{weights / 1e6:.1f} million"
+
+
+KNOWN = {
+    "base (2.9 million weights)": Shape(2_900_000, 8, 160, 416, 5, 2048),
+    "smollm2 (135 million)": Shape(134_515_008, 30, 576, 1536, 9, 49152),
+    "a Llama of 1 billion": Shape(1_235_814_400, 16, 2048, 8192, 32, 128256),
+    "a Llama of 8 billion": Shape(8_030_261_248, 32, 4096, 14336, 32, 128256),
+}
+
+
+def fits(free: int) -> list[dict[str, Any]]:
+    """What of a few well-known sizes can be trained in so much memory, documents of 170 tokens: full, frugally, or by LoRA."""
+    ways = {
+        "full, batch 16": Stage(),
+        "full, 16 passes, checkpointing": Stage(accumulate=16, checkpointing=True),
+        "lora 16, 16 passes, checkpointing": Stage(accumulate=16, checkpointing=True, lora=16),
+    }
+    rows = []
+    for name, of in KNOWN.items():
+        sizes = {way: need("", stage, 1, 170, of, 1, False).bytes for way, stage in ways.items()}
+        rows.append({"model": name, **{way: {"bytes": b, "fits": b <= free} for way, b in sizes.items()}})
+    return rows
