@@ -24,6 +24,7 @@ from pbb.progress import duration
 if TYPE_CHECKING:
     from pbb.audit import Finding
     from pbb.estimate import Need
+    from pbb.sweep import Progress
 
 ASKS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 PLAIN_WIDTH = 120  # columns where the output is no terminal: the table then reads well in a file
@@ -243,19 +244,47 @@ def fits_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
     """What `pbb.machine.examine` found, a line a topic."""
-    gb = lambda size: f"{size / 1e9:.1f} GB"  # noqa: E731
     yield f"pbb {found['pbb']}, Python {found['python']}, torch {found['torch']}, {found['platform']}"
     yield f"cores        {found['cores']['available']} of {found['cores']['machine']}"
-    yield f"memory       {gb(found['memory']['free'])} free of {gb(found['memory']['total'])}"
+    yield f"memory       {_gigabytes(found['memory']['free'])} free of {_gigabytes(found['memory']['total'])}"
     cpu, speed = found["cpu"], found["gflops"]
     has = [name for name in ("avx512_bf16", "amx_bf16") if cpu[name]]
     yield f"processor    {cpu['capability']}{''.join(', ' + name for name in has)}"
     yield f"products     {speed['float32']:g} GFLOP/s in float32, {speed['bfloat16']:g} in bfloat16, now and here"
-    gpus = [f"{g['name']}, {gb(g['bytes'])}{', bf16' if g['bf16'] else ''}" for g in found["gpus"]]
+    gpus = [f"{g['name']}, {_gigabytes(g['bytes'])}{', bf16' if g['bf16'] else ''}" for g in found["gpus"]]
     yield f"GPU          {'; '.join(gpus) or 'none that torch can use'}"
     yield f"isolation    {found['bubblewrap'] or 'bubblewrap works'}"
     for extra, packages in found["extras"].items():
         told = ", ".join(f"{name} {version or 'missing'}" for name, version in packages.items())
         missing = not all(packages.values()) and extra != "track"
         yield f"{extra:<12} {told}" + (f": pip install 'pbb[{extra}]'" if missing else "")
-    yield f"disk         {gb(found['disk']['runs'])} free for runs, {gb(found['disk']['cache'])} for models"
+    yield f"disk         {_gigabytes(found['disk']['runs'])} free for runs, {_gigabytes(found['disk']['cache'])} for models"
+
+
+def sweep_table(progress: Progress, arm: str) -> Table:
+    """A row a point: how far it is, and the accuracy of one arm on w/o IO programs and held-out inputs, over its seeds."""
+    asks = list(dict.fromkeys(a for p in progress.points for a in p.recipe.evaluation.asks))
+    table = Table(title=f"{arm}: w/o IO programs, held-out inputs, % right", title_justify="left")
+    for key in progress.points[0].settings:
+        table.add_column(escape(key))
+    table.add_column("steps", justify="right")
+    for ask in asks:
+        table.add_column(ask, justify="right")
+    for point in progress.points:
+        scores = (point.results(progress.root) or {"scores": []})["scores"]
+        told = {
+            row["ask"]: row["accuracy"]
+            for row in _pooled(scores)
+            if (row["arm"], row["group"], row["split"]) == (arm, "source_only", "test")
+            or (row["ask"] == "recall" and (row["arm"], row["group"]) == (arm, "source_only"))
+        }
+        done = sum(step.hash in progress.done for step in point.steps)
+        state = "failed" if point.failed else f"{done} of {len(point.steps)}"
+        table.add_row(
+            *(escape(str(v)) for v in point.settings.values()), state, *(_percent(told.get(a)) for a in asks)
+        )
+    return table
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -29,7 +29,8 @@ from pbb.run import available_cores
 
 PROCESS = 450_000_000  # bytes of an idle step with its libraries
 LONGEST = 300  # tokens of a document where no sample of the data can be drawn at once
-DRAWN = 8  # programs of each group in that sample
+DRAWN = 32  # programs of each group in that sample
+SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample
 WRITTEN = 0.6  # share of a document that is completion
 FLOPS = {False: 50e9, True: 150e9}
 """Operations a second and core: measured on small models, and on those of more than 50 million weights, with AVX-512 bf16."""
@@ -156,7 +157,7 @@ def _longest(recipe: Recipe) -> int:
     documents = stage_documents(programs, shares, phrasings, stage="sample", seed=0)
     chosen = random.Random(0).sample(documents, min(400, len(documents)))
     lengths = _lengths(recipe.model, [f"{d.prompt}\n{d.completion}" for d in chosen])
-    return max(lengths, default=LONGEST) + 8  # the marks of the chat
+    return round(SEEN * max(lengths, default=LONGEST)) + 8  # and the marks of the chat
 
 
 def _lengths(model: str, texts: Sequence[str]) -> list[int]:

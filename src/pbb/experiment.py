@@ -108,7 +108,7 @@ def run_loaded(
         folders.write_json(directory / "environment.json", environment(threads))
         _preflight(recipe, steps, directory, workers or max(1, available_cores() // threads), display)
     outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
-    _publish(steps, directory)
+    publish(steps, directory)
     return RunResult(directory, outcome)
 
 
@@ -277,7 +277,7 @@ def _git_revision() -> str | None:
         return None
 
 
-def _publish(steps: Sequence[Step], directory: Path) -> None:
+def publish(steps: Sequence[Step], directory: Path) -> None:
     """Lay results beside the recipe, where a person looks for them; each file changes atomically."""
     for kind in ("score", "report"):
         for step in steps:

@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbb.options import AsJson, Model, RecipeName, Settings
+from pbb.errors import PbbError
+from pbb.options import AsJson, Model, RecipeName, Seeds, Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pbb.recipe import Recipe
+    from pbb.sweep import Progress
 
 
 def add(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(estimate)
+    app.command("sweep")(sweep_command)
 
 
 def doctor(
@@ -69,3 +80,98 @@ def estimate(
     out.print(
         f"{gigabytes(free)} are free; times are for one seed, training alone, on {available_cores()} cores"
     )
+
+
+def sweep_command(
+    recipe: RecipeName = "arithmetic",
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2", help="A key and its values; of several, every combination is a point."
+        ),
+    ] = None,
+    seeds: Seeds = None,
+    model: Model = None,
+    settings: Settings = None,
+    on: Annotated[str, typer.Option(help="Where steps run: local, ray, or slurm.")] = "local",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A parameter of submitit's, such as slurm_partition=gpu."),
+    ] = None,
+    arm: Annotated[
+        str | None, typer.Option(help="The arm that the table shows; by default the first claimed, or last.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe at many settings, sharing what they have in common; the same command continues."""
+    from pbb.console import console, sweep_table
+    from pbb.models import place
+    from pbb.progress import display
+    from pbb.sweep import points, rows, sweep, table_path
+
+    if on not in ("local", "ray", "slurm"):
+        raise PbbError(f"--on {on}: expected local, ray or slurm")
+    tasks = None
+    if on != "local":
+        from pbb.tasks import on_ray, on_slurm
+
+        tasks = on_ray(workers, threads) if on == "ray" else on_slurm(workers, threads, task or [])
+    found = points(recipe, over or [], settings or [], model, seeds)
+    shown = _shown(found[0].recipe, arm)
+    for name in {point.recipe.model for point in found}:
+        place.folder(name)  # fetched once, and here, where a network is likelier than on a compute node
+    with watching(lambda progress: sweep_table(progress, shown), live=tasks is not None) as tell:
+        progress = sweep(found, out, tasks, workers, threads, display(), tell)
+    failed = {point.label: point.failed for point in found if point.failed}
+    if as_json:
+        print(json.dumps({"rows": rows(progress), "failed": failed, "attempts": progress.attempts}, indent=1))
+    else:
+        console().print(sweep_table(progress, shown))
+        print(table_path(progress))
+    for label, why in failed.items():
+        print(f"pbb: {label}: {why}", file=sys.stderr)
+    if failed:
+        print(
+            f"pbb: {len(failed)} of {len(found)} points failed: the same command tries them again",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def _shown(recipe: Recipe, arm: str | None) -> str:
+    if arm is not None and arm not in recipe.arms:
+        raise PbbError(f"--arm {arm}: no such arm: choose from {', '.join(recipe.arms)}")
+    claimed = [claim.arm for claim in recipe.hypotheses]
+    return arm or next(iter(claimed), list(recipe.arms)[-1])
+
+
+@contextmanager
+def watching(draw: Callable[[Progress], Table], live: bool) -> Iterator[Callable[[Progress], None]]:
+    """On a terminal the table, redrawn as steps end; elsewhere a line whenever another step has ended."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if live and sys.stderr.isatty():
+        with Live(console=Console(stderr=True), refresh_per_second=2) as screen:
+            yield lambda progress: screen.update(draw(progress))
+        return
+    said = [-1]
+
+    def line(progress: Progress) -> None:
+        if len(progress.done) != said[0]:
+            said[0] = len(progress.done)
+            steps = {step.hash for point in progress.points for step in point.steps}
+            ready = sum(all(step.hash in progress.done for step in point.steps) for point in progress.points)
+            again = f", {len(progress.attempts)} tried again" if progress.attempts else ""
+            print(
+                f"{said[0]} of {len(steps)} steps, {ready} of {len(progress.points)} points{again}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    yield line

@@ -1,0 +1,239 @@
+"""A sweep makes what its points share once, tries again what failed, and gives the same table wherever its steps ran."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fake_steps  # noqa: E402
+
+import pbb  # noqa: E402
+from pbb import estimate  # noqa: E402
+from pbb.errors import PbbError  # noqa: E402
+from pbb.progress import Silent  # noqa: E402
+from pbb.sweep import ATTEMPTS, Ended, Point, Tasks, points, sweep, table, table_path  # noqa: E402
+from pbb.tasks import Task, on_ray, on_slurm  # noqa: E402
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@dataclass
+class Recipe:
+    """As much of a recipe as a sweep looks at."""
+
+    value: int
+    name: str = "fake"
+    model: str = "base"
+
+    def hash(self) -> str:
+        return f"hash-{self.value}"
+
+    def resolved(self) -> dict[str, Any]:
+        return {"name": self.name, "value": self.value}
+
+
+def made(values: list[int], broken: str = "count", marks: Path | None = None) -> list[Point]:
+    """A point a value: shared data, a training of its own (by `broken`, for the first), and a score that depends on the value."""
+    shared = fake_steps.step("shared", kind="programs")
+    found = []
+    for number, value in enumerate(values):
+        more = {} if marks is None else {"marks": str(marks)}
+        function = broken if number == 0 else "count"
+        train = fake_steps.step(
+            f"train {value}", {"shared": shared}, function, kind="train", to=value, **more
+        )
+        row = {
+            "arm": "a",
+            "seed": 0,
+            "group": "source_only",
+            "split": "test",
+            "ask": "direct",
+            "accuracy": value / 100,
+        }
+        score = fake_steps.step(
+            f"score {value}", {"train": train}, "scores", kind="score", scores={"scores": [row]}
+        )
+        found.append(Point({"value": value}, Recipe(value), [shared, train, score]))  # type: ignore[arg-type]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "preflight", lambda recipe, workers: [])
+    here, package = Path(__file__).parent, Path(pbb.__file__).parents[1]
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(map(str, (here, package)))
+    )  # for processes that a cluster starts
+
+
+def run(found: list[Point], out: Path, tasks: Callable[[Path], Tasks] | None = None) -> Any:
+    return sweep(found, out, tasks, 2, 1, Silent())
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A sweep of three points through the engine of `pbb run`."""
+    out = tmp_path_factory.mktemp("serial")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "preflight", lambda recipe, workers: [])
+        return out, table(run(made([3, 5, 7]), out))
+
+
+class Here:
+    """Tasks in this process, one at a time; `lost` are the labels of those that end in an exception first, so many times."""
+
+    room: int | None = 1
+
+    def __init__(self, root: Path, lost: dict[str, int] | None = None) -> None:
+        self.root, self.lost = root, lost or {}
+        self.started: list[str] = []
+
+    def start(self, step: Any) -> Any:
+        self.started.append(step.label)
+        return step
+
+    def ended(self, step: Any) -> bool:
+        if self.lost.get(step.label, 0):
+            self.lost[step.label] -= 1
+            raise Ended("the machine is gone", final=False)
+        if line := Task(step, self.root, 1, 1)():
+            raise Ended(line, final=True)
+        return True
+
+    def close(self) -> None:
+        self.started.append("closed")
+
+
+def test_the_table_has_a_row_a_point_and_score(serial: tuple[Path, str]) -> None:
+    out, text = serial
+    head = "value,arm,seed,group,split,ask,accuracy,low,high,n\n"
+    assert text == head + "".join(f"{v},a,0,source_only,test,direct,{v / 100},,,\n" for v in (3, 5, 7))
+    (file,) = (out / "fake" / "sweep" / "tables").iterdir()
+    assert file.read_text() == text
+
+
+def test_what_points_share_is_made_once_and_each_has_its_folder(serial: tuple[Path, str]) -> None:
+    root = serial[0] / "fake" / "sweep"
+    kinds = sorted(p.name.split("-")[0] for p in (root / "steps").iterdir() if p.is_dir())
+    assert kinds == ["programs"] + ["score"] * 3 + ["train"] * 3
+    for value in (3, 5, 7):
+        point = root / "points" / f"hash-{value}"
+        assert (point / "scores.json").exists() and (point / "steps").resolve() == root / "steps"
+
+
+def test_a_wider_sweep_makes_only_what_is_new(
+    serial: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    found = made([3, 5])
+    sweep(found, serial[0], None, 2, 1, Silent(), lambda progress: done.append(len(progress.done)))
+    assert done == [3, 5]
+    assert table_path(SimpleNamespace(root=Path(), points=found)) != table_path(  # type: ignore[arg-type]
+        SimpleNamespace(root=Path(), points=made([3, 5, 7]))  # type: ignore[arg-type]
+    )
+
+
+def test_a_lost_task_is_tried_again_and_changes_nothing(serial: tuple[Path, str], tmp_path: Path) -> None:
+    place: list[Here] = []
+
+    def tasks(root: Path) -> Here:
+        place.append(Here(root, {"train 5": 2, "shared": 1}))
+        return place[0]
+
+    progress = run(made([3, 5, 7]), tmp_path, tasks)
+    assert table(progress) == serial[1]
+    assert progress.attempts == {"train 5": 3, "shared": 2}
+    assert [label for label in place[0].started if label == "train 5"] == ["train 5"] * 3
+    assert place[0].started[-1] == "closed"
+    assert run(made([3, 5, 7]), tmp_path, lambda root: pytest.fail("nothing is left to do")).attempts == {}
+
+
+def test_a_point_that_fails_leaves_the_others(serial: tuple[Path, str], tmp_path: Path) -> None:
+    progress = run(made([3, 5, 7]), tmp_path, lambda root: Here(root, {"train 3": ATTEMPTS}))
+    assert [p.failed for p in progress.points] == ["train 3: the machine is gone", None, None]
+    assert "3,a" not in table(progress) and "7,a" in table(progress)
+    assert table(run(made([3, 5, 7]), tmp_path)) == serial[1]  # the same command tries it again
+
+
+@pytest.mark.parametrize("where", ["local", "tasks"])
+def test_what_a_person_must_mend_is_not_tried_again(where: str, tmp_path: Path) -> None:
+    progress = run(made([3, 5], "refuse"), tmp_path, Here if where == "tasks" else None)
+    assert progress.attempts == {} and progress.points[1].failed is None
+    assert "give at least one program" in str(progress.points[0].failed)
+
+
+def test_a_crash_is_tried_again_by_the_engine_too(tmp_path: Path) -> None:
+    progress = run(made([3, 5], "crash"), tmp_path)
+    assert "no such key" in str(progress.points[0].failed) and progress.points[1].failed is None
+    (folder,) = (p for p in (progress.root / "steps").glob("train-*") if (p / "error.txt").exists())
+    assert f'"attempts": {ATTEMPTS}' in (folder / "spent.json").read_text()
+
+
+def test_every_combination_is_a_point() -> None:
+    over = ["data.io=40,50", "evaluation.asks=[direct],[trace, recite]"]
+    found = points("arithmetic", over, ["data.source_only=20"], None, 2)
+    assert [list(p.settings.values()) for p in found] == [
+        [40, ["direct"]], [40, ["trace", "recite"]], [50, ["direct"]], [50, ["trace", "recite"]]
+    ]  # fmt: skip
+    assert {p.recipe.data.source_only for p in found} == {20} and found[3].recipe.seeds == [0, 1]
+    assert found[2].label == "data.io=50, evaluation.asks=['direct']"
+    stages = [{s.hash for s in p.steps if s.kind == "programs"} for p in found]
+    assert stages[0] == stages[1] != stages[2]
+    assert len(points("arithmetic", [], [], None, None)) == 1
+
+
+@pytest.mark.parametrize("over", ["data.io", "data.io=", "data.io=[", "data.nonsense=1"])
+def test_what_is_no_sweep_is_refused(over: str, refused: Refused) -> None:
+    with refused(""):
+        points("arithmetic", [over], [], None, None)
+    with refused("each key once"):
+        points("arithmetic", ["data.io=40", "data.io=50"], [], None, None)
+
+
+@pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed")
+def test_ray_gives_the_same_table_and_outlives_a_killed_worker(
+    serial: tuple[Path, str], tmp_path: Path
+) -> None:
+    progress = run(made([3, 5, 7], "kill_worker", tmp_path), tmp_path / "runs", on_ray(2, 1))
+    assert progress.attempts == {"train 3": 2} and [p.failed for p in progress.points] == [None] * 3
+    assert table(progress) == serial[1]
+
+
+@pytest.mark.skipif(not find_spec("submitit"), reason="submitit is not installed")
+def test_submitit_gives_the_same_table_and_outlives_a_killed_job(
+    serial: tuple[Path, str], tmp_path: Path
+) -> None:
+    progress = run(
+        made([3, 5, 7], "kill_worker", tmp_path), tmp_path / "runs", on_slurm(2, 1, ["cluster=local"])
+    )
+    assert progress.attempts == {"train 3": 2} and [p.failed for p in progress.points] == [None] * 3
+    assert table(progress) == serial[1]
+
+
+@pytest.mark.skipif(bool(find_spec("ray")), reason="ray is installed")
+def test_without_ray_one_line_names_the_extra(refused: Refused) -> None:
+    with refused("ray", "pbb[sweep]"):
+        on_ray(None, 1)
+
+
+@pytest.mark.skipif(not find_spec("submitit"), reason="submitit is not installed")
+def test_without_slurm_one_line_says_so(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with refused("no sbatch"):
+        on_slurm(None, 1, [])
+    with refused("--task partition"):
+        on_slurm(None, 1, ["partition"])
+    with pytest.raises(PbbError, match="submitit's parameters"):
+        run(made([3]), tmp_path, on_slurm(1, 1, ["cluster=local", "nonsense=1"]))
