@@ -178,7 +178,7 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
         PbbError: the model can't be had or read, or memory is too small for a stage; the line says what would fit.
     """
     source, lines = place.folder(recipe.model), []
-    if recipe.model != "base":
+    if recipe.model not in place.EMBEDDED:
         from pbb.models.fitness import warnings
         from pbb.models.load import read_tokenizer
 
@@ -186,12 +186,12 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
         lines += warnings(read_tokenizer(recipe.model, str(source)), recipe.model)
     of, device = shape(source), machine.device_memory()
     free = machine.memory()[0] if device is None else device
-    cores = workers if recipe.model == "base" else available_cores()
+    cores = workers if recipe.model in place.EMBEDDED else available_cores()
     found = needs(recipe, of, cores, device is not None)
     if not found:
         return lines
     largest = max(found, key=lambda n: n.bytes)
-    beside = workers if recipe.model == "base" else 1
+    beside = workers if recipe.model in place.EMBEDDED else 1
     if largest.bytes * beside > SPARE * free:
         raise PbbError(_too_little(recipe, largest, of, beside, free))
     seconds = sum(n.seconds for n in found) * len(recipe.seeds)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pbb.documents.corpus import write_documents
@@ -279,6 +280,21 @@ def test_where_all_earn_the_same_there_is_nothing_to_learn(training: Training) -
     t.run(reward=lambda prompts, texts: [Reward(1.0, None, "?") for _ in texts])
     for row in t.rows():
         assert (row["loss"], row["grad_norm"], row["zero_variance"], row["parse_failures"]) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_adapters_are_reinforced_and_merged(kl: float, training: Training, model_folder: Path) -> None:
+    t = training(lora=4, kl=kl)
+    t.run()
+    before, after = (load_file(p / "model.safetensors") for p in (model_folder, t.out / "model"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.endswith("_proj.weight") for name in changed)
+    assert all((row["kl"] is not None) == bool(kl) for row in t.rows())
+    again = training(lora=4, kl=kl)
+    with pytest.raises(Killed):
+        again.run(kill_at=3)
+    again.run()
+    assert again.weights() == t.weights() and again.rows() == t.rows()
 
 
 def test_nothing_to_ask_is_refused(training: Training, refused: Refused) -> None:
