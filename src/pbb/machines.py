@@ -28,6 +28,7 @@ def add(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(estimate)
     app.command("sweep")(sweep_command)
+    app.command("export")(export_command)
 
 
 def doctor(
@@ -175,3 +176,21 @@ def watching(draw: Callable[[Progress], Table], live: bool) -> Iterator[Callable
             )
 
     yield line
+
+
+def export_command(
+    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    arm: Annotated[str, typer.Argument(help="The arm whose model is wanted.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet.")],
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as well.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
+) -> None:
+    """Write a trained model as a folder of the hub: weights, cards, data, and tasks for lm-evaluation-harness."""
+    from pbb.experiment import find_run
+    from pbb.export import export
+    from pbb.export import push as put_on_hub
+
+    print(export(find_run(run, out), arm, folder))
+    if push:
+        print(put_on_hub(folder, push, private))

@@ -115,7 +115,7 @@ def ask(
     `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm. Its outputs come from
     execution: isolated, or not at all, where `isolate` is not None (see `pbb.programs.family.Data.isolate`).
     """
-    limits = _limits(tokenizer, asked)
+    limits = token_limits(tokenizer, asked)
     generations = decode(
         model,
         encode(tokenizer, [q.prompt for q in asked]),
@@ -198,7 +198,7 @@ def _functions(text: str, truth: str) -> str:
     return recited(text, max(1, sum(row.startswith("def ") for row in truth.split("\n"))))
 
 
-def _limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:
+def token_limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) -> dict[str, int]:
     """The most tokens for each way of asking: over all programs, since a planted program may be longer than the true one."""
     limits: dict[str, int] = {}
     lengths = (

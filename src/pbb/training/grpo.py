@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
@@ -73,6 +74,10 @@ class _Verified(GRPOTrainer):
         **named: Any,
     ) -> None:
         super().__init__(model=model, processing_class=tokenizer, reward_funcs=self._earned, **named)
+        if isinstance(model, PeftModel) and "ref" in model.peft_config:
+            # TRL keeps a copy of the adapter for KL. Ours begins at nothing, so the model without adapter is that already, and a
+            # second adapter would be one more thing to restore after a kill.
+            model.delete_adapter("ref")
         self.policy, self.vocabulary, self.decoder, self.reward = model, tokenizer, decoder, reward
         self.dials, self.folder = dials, folder
         self.drawn: dict[str, Any] | None = None

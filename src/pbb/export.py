@@ -1,0 +1,185 @@
+"""A trained model with its data, as a folder of the Hugging Face hub: `pbb export RUN ARM FOLDER`.
+
+    FOLDER/
+      config.json  model.safetensors  tokenizer.json ...   as any model of the hub; adapter/ beside them where the last stage was LoRA
+      README.md  recipe.yaml  scores.json                  the model card, with the arm's scores and intervals
+      data/                                                programs, the documents of every stage, and their card
+      lm-eval/                                             a task of lm-evaluation-harness for each way of asking
+
+The tasks put the very questions of the run, on w/o IO programs and held-out inputs, and judge by our own parser and equality, so that the harness and
+`pbb run` give the same accuracy up to how a machine rounds (tests/test_export.py).
+
+Contract: the folder is new, whole, and copies of what the run holds; nothing is trained or asked.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pbb import folder as folders
+from pbb.errors import PbbError
+from pbb.experiment import find_evaluation, load
+from pbb.recipe import Recipe
+
+SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
+
+import ast
+import json
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+
+from pbb.evaluation.answer import equal, parse
+
+
+def questions(ask, **_):
+    lines = (Path(__file__).parent / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    return DatasetDict({"test": Dataset.from_list([q for q in map(json.loads, lines) if q["ask"] == ask])})
+
+
+def process_results(doc, results):
+    said = parse(results[0], cot=not doc["ask"].endswith("direct"))
+    right = said.ok and equal(said.value, ast.literal_eval(doc["expected"]), lenient=False)
+    return {"accuracy": float(right)}
+'''
+
+
+def export(run: Path, arm: str, out: Path) -> Path:
+    """Write the folder for the first seed of an arm; returns it.
+
+    Raises:
+        PbbError: `out` is there already, the arm is not finished, or it is the untrained model.
+    """
+    if out.exists():
+        raise PbbError(f"export: {out} is there already: name a folder that is not")
+    evaluation, _ = find_evaluation(run, arm)
+    record = folders.read_json(evaluation / "inputs.json")
+    if "model" not in record["parents"]:
+        raise PbbError(f"export: arm {arm} is the untrained model: choose one with stages")
+    recipe = load(run / "recipe.yaml", [], None, None)
+    steps = evaluation.parent
+    trained = steps / record["parents"]["model"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
+        made = Path(scratch) / "model"
+        shutil.copytree(trained / "model", made)
+        if (trained / "adapter").is_dir():
+            shutil.copytree(trained / "adapter", made / "adapter")
+        shutil.copy(run / "recipe.yaml", made)
+        results = folders.read_json(run / "scores.json")
+        if isinstance(results, dict):
+            shutil.copy(run / "scores.json", made)
+        (made / "README.md").write_text(
+            _card(recipe, arm, record, results or {"scores": []}), encoding="utf-8"
+        )
+        _data(recipe, steps, record, trained, made / "data")
+        _tasks(recipe, steps, record, made, made / "lm-eval")
+        made.rename(out)
+    return out
+
+
+def push(folder: Path, repository: str, private: bool) -> str:
+    """Put an exported folder on the hub as `owner/name`; its address. PbbError where that fails."""
+    import httpx
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        address = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise PbbError(
+            f"export: {repository}: cannot be pushed ({reason}): `hf auth login`, and see that a hub is in reach"
+        ) from error
+    return str(address)
+
+
+def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
+    seed = record["config"]["seed"]
+    header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
+    if recipe.model not in ("base", "smollm2") and not Path(recipe.model).exists():
+        header["base_model"] = recipe.model.partition("@")[0]
+    rows = [
+        f"| {r['ask']} | {r['group']} | {100 * r['accuracy']:.1f} | {100 * r['low']:.1f} to {100 * r['high']:.1f} | {r['n']} |"
+        for r in results["scores"]
+        if r["arm"] == arm and r["seed"] == seed and r["split"] == "test" and r.get("accuracy") is not None
+    ]
+    return "\n".join(
+        [
+            f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
+            f"# {recipe.title}: {arm}, seed {seed}\n",
+            f"{recipe.model}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
+            f"{recipe.hash()}). Programs of the group `source_only` were read as source and never executed in any document (`data/`).\n",
+            "Held-out inputs:\n",
+            "| asked | programs | % right | 95 % | questions |\n|---|---|---|---|---|",
+            *rows,
+            "\n`lm-eval/` holds the same questions for lm-evaluation-harness:\n",
+            "```sh\npip install 'pbb[eval]'\nlm_eval --model hf --model_args pretrained=.,dtype=float32 --include_path lm-eval "
+            f"--apply_chat_template --tasks {_task(recipe, record['config']['evaluation']['asks'][0])}\n```\n",
+        ]
+    )
+
+
+def _data(recipe: Recipe, steps: Path, record: dict[str, Any], trained: Path, out: Path) -> None:
+    """The programs, and the documents of every stage on the way to the model."""
+    from pbb.card import write_card
+
+    out.mkdir()
+    files = [out / "programs.jsonl"]
+    shutil.copy(steps / record["parents"]["programs"] / "programs.jsonl", files[0])
+    chain: list[Path] = []
+    while True:
+        parents = folders.read_json(trained / "inputs.json")["parents"]
+        chain.insert(0, steps / parents["documents"])
+        if "model" not in parents:
+            break
+        trained = steps / parents["model"]
+    for number, folder in enumerate(chain, 1):
+        stage = folders.read_json(folder / "inputs.json")["config"]["stage"]
+        files.append(out / f"documents-{number}-{stage}.jsonl")
+        shutil.copy(folder / "documents.jsonl", files[-1])
+    write_card(recipe.title, recipe.about, files, out)
+
+
+def _task(recipe: Recipe, ask: str) -> str:
+    return f"pbb_{recipe.name}_{ask}".replace("-", "_").replace(".", "_")
+
+
+def _tasks(recipe: Recipe, steps: Path, record: dict[str, Any], model: Path, out: Path) -> None:
+    from pbb.evaluation.ask import token_limits
+    from pbb.models.load import read_tokenizer
+    from pbb.programs.program import read_programs
+    from pbb.steps import put
+
+    tokenizer = read_tokenizer(str(model), str(model))
+    programs = read_programs(steps / record["parents"]["programs"] / "programs.jsonl")
+    _, asked = put(record["config"], programs)
+    limits = token_limits(tokenizer, asked)
+    rows = [
+        {"ask": q.ask, "program": q.program.name, "prompt": q.prompt, "expected": repr(q.example.output)}
+        for q in asked
+        if q.example is not None and q.program.group == "source_only" and q.split == "test"
+    ]
+    out.mkdir()
+    (out / "score.py").write_text(SCORE, encoding="utf-8")
+    (out / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for ask in dict.fromkeys(row["ask"] for row in rows):
+        end = json.dumps(str(tokenizer.eos_token))
+        (out / f"{ask}.yaml").write_text(
+            f"task: {_task(recipe, ask)}\n"
+            "custom_dataset: !function score.questions\n"
+            f"metadata: {{version: 1.0}}\ndataset_kwargs: {{ask: {ask}}}\n"
+            "test_split: test\noutput_type: generate_until\n"
+            'doc_to_text: "{{prompt}}"\ndoc_to_target: "{{expected}}"\n'
+            f"generation_kwargs: {{until: [{end}], max_gen_toks: {limits[ask]}, do_sample: false}}\n"
+            "process_results: !function score.process_results\n"
+            "metric_list:\n  - {metric: accuracy, aggregation: mean, higher_is_better: true}\n",
+            encoding="utf-8",
+        )
