@@ -25,6 +25,7 @@ import yaml
 from pbb import folder as folders
 from pbb.errors import PbbError
 from pbb.experiment import find_evaluation, load
+from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
 
 SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
@@ -104,7 +105,7 @@ def push(folder: Path, repository: str, private: bool) -> str:
 def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
     seed = record["config"]["seed"]
     header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
-    if recipe.model not in ("base", "smollm2") and not Path(recipe.model).exists():
+    if recipe.model not in (*EMBEDDED, "smollm2") and not Path(recipe.model).exists():
         header["base_model"] = recipe.model.partition("@")[0]
     rows = [
         f"| {r['ask']} | {r['group']} | {100 * r['accuracy']:.1f} | {100 * r['low']:.1f} to {100 * r['high']:.1f} | {r['n']} |"
