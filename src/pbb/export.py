@@ -7,7 +7,7 @@
       lm-eval/                                             a task of lm-evaluation-harness for each way of asking
 
 The tasks put the very questions of the run, on w/o IO programs and held-out inputs, and judge by our own parser and equality, so that the harness and
-`pbb run` give the same accuracy up to how a machine rounds (tests/test_export.py).
+`pbb run` give the same accuracy up to how a machine rounds (tests/end_to_end/test_export.py).
 
 Contract: the folder is new, whole, and copies of what the run holds; nothing is trained or asked.
 """

@@ -77,7 +77,9 @@ class Stage(Strict):
     bf16: bool = Field(False, exclude_if=lambda on: not on)
     checkpointing: bool = Field(False, exclude_if=lambda on: not on)
     accumulate: int = Field(1, ge=1, exclude_if=lambda passes: passes == 1)
-    report_to: list[str] = Field(default_factory=list, exclude_if=lambda trackers: not trackers)
+    report_to: list[Literal["trackio", "tensorboard", "wandb"]] = Field(
+        default_factory=list, exclude_if=lambda trackers: not trackers
+    )
 
     @model_validator(mode="after")
     def _passes(self) -> Stage:

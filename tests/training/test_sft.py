@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,24 @@ def test_products_in_bfloat16_leave_weights_in_float32(
     assert [row["loss"] for row in t.rows()] == pytest.approx(losses, rel=0.02)
     assert t.weights() != undisturbed["adamw"].weights()
     assert {v.dtype for v in load_file(t.out / "model" / "model.safetensors").values()} == {torch.float32}
+
+
+@pytest.mark.skipif(bool(find_spec("trackio")), reason="trackio is installed")
+def test_a_tracker_that_is_missing_is_named(training: Training, refused: Refused) -> None:
+    with refused("training: report_to: trackio", "pbb[track]"):
+        training(report_to=["trackio"]).run()
+
+
+@pytest.mark.skipif(not find_spec("trackio"), reason="trackio is not installed")
+def test_a_tracker_is_told_and_changes_nothing(
+    training: Training, undisturbed: dict[str, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trackio.utils
+
+    monkeypatch.setattr(trackio.utils, "TRACKIO_DIR", tmp_path)
+    t = training(report_to=["trackio"])
+    t.run()
+    assert t.weights() == undisturbed["adamw"].weights()
 
 
 def test_a_document_beyond_the_models_positions_is_refused(training: Training, refused: Refused) -> None:

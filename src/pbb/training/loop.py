@@ -12,6 +12,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from pbb.training.checkpoint import newest, replace, seal, sync
 from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
+Tracker = Literal["trackio", "tensorboard", "wandb"]
 Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 """(what Trainer logged, step) -> what a row of metrics.jsonl says besides."""
 
@@ -61,13 +63,18 @@ class Settings(BaseModel):
     bf16: bool = False
     checkpointing: bool = False
     accumulate: int = Field(1, ge=1)
-    report_to: list[str] = Field(default_factory=list)
+    report_to: list[Tracker] = Field(default_factory=list)
     seed: int = 0
     checkpoint_seconds: float = Field(30.0, gt=0)
 
 
 def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
-    """Arguments that SFTConfig and GRPOConfig share, for `steps` optimizer steps."""
+    """Arguments that SFTConfig and GRPOConfig share, for `steps` optimizer steps; PbbError where a tracker is not installed."""
+    for tracker in settings.report_to:
+        if find_spec(tracker) is None:
+            raise PbbError(
+                f"training: report_to: {tracker} is not installed: pip install 'pbb[track]' (wandb: by itself)"
+            )
     warmup = min(settings.warmup, steps // 2)
     return {
         "output_dir": str(out / "checkpoints"),

@@ -1,0 +1,91 @@
+"""An exported model loads, carries its data, and is judged by lm-evaluation-harness as it was by us."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pbb.experiment import find_evaluation
+from pbb.export import export
+from pbb.models.load import load
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="module")
+def exported(finished: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(finished[0], "proactive", tmp_path_factory.mktemp("hub") / "model")
+
+
+def test_the_folder_is_a_model_with_its_cards_and_data(exported: Path) -> None:
+    model, _ = load(str(exported))
+    assert sum(p.numel() for p in model.parameters()) > 0
+    card = (exported / "README.md").read_text()
+    assert "| recite | source_only |" in card and yaml.safe_load(card.split("---")[1])["tags"]
+    header = yaml.safe_load((exported / "data" / "README.md").read_text().split("---")[1])
+    names = [c["config_name"] for c in header["configs"]]
+    assert names == ["programs", "documents-1-learn", "documents-2-read"]
+    assert all((exported / "data" / f"{name}.jsonl").stat().st_size for name in names)
+
+
+def test_the_tasks_put_our_questions_and_judge_as_we_do(exported: Path, finished: tuple[Path, str]) -> None:
+    evaluation, _ = find_evaluation(finished[0], "proactive")
+    rows = pd.read_parquet(evaluation / "predictions.parquet")
+    rows = rows[(rows.group == "source_only") & (rows.split == "test") & (rows["ask"] != "recall")]
+    lines = [json.loads(line) for line in (exported / "lm-eval" / "questions.jsonl").read_text().splitlines()]
+    assert sorted((q["ask"], q["prompt"]) for q in lines) == sorted(
+        zip(rows["ask"], rows.prompt, strict=True)
+    )
+    spec = importlib.util.spec_from_file_location("score", exported / "lm-eval" / "score.py")
+    assert spec and spec.loader
+    score = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(score)
+    for row in rows.itertuples():
+        doc = {"ask": row.ask, "expected": row.expected}
+        assert score.process_results(doc, [row.generation]) == {"accuracy": float(row.correct)}
+        assert score.process_results(doc, [f"Answer: {row.expected}"]) == {"accuracy": 1.0}
+    assert {p.stem for p in (exported / "lm-eval").glob("*.yaml")} == set(rows["ask"])
+
+
+@pytest.mark.skipif(not find_spec("lm_eval"), reason="lm_eval is not installed")
+def test_the_harness_gives_our_accuracy(exported: Path, finished: tuple[Path, str]) -> None:
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    evaluation, _ = find_evaluation(finished[0], "proactive")
+    rows = pd.read_parquet(evaluation / "predictions.parquet")
+    rows = rows[(rows.group == "source_only") & (rows["ask"] == "direct")]
+    task = yaml.safe_load((exported / "lm-eval" / "direct.yaml").read_text().replace("!function ", ""))[
+        "task"
+    ]
+    found = lm_eval.simple_evaluate(
+        model="hf",
+        model_args=f"pretrained={exported},dtype=float32",
+        tasks=[task],
+        task_manager=TaskManager(include_path=str(exported / "lm-eval"), include_defaults=False),
+        apply_chat_template=True,
+        batch_size=12,
+        device="cpu",
+        bootstrap_iters=0,
+    )
+    assert found["results"][task]["accuracy,none"] == pytest.approx(rows.correct.mean(), abs=1 / len(rows))
+
+
+def test_what_cannot_be_exported_is_refused(
+    exported: Path, finished: tuple[Path, str], tmp_path: Path, refused: Refused
+) -> None:
+    with refused("export", "there already"):
+        export(finished[0], "proactive", exported)
+    with refused("untrained"):
+        export(finished[0], "untrained", tmp_path / "new")
+    with refused("no arm 'none'"):
+        export(finished[0], "none", tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
