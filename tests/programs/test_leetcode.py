@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,20 @@ def test_the_family_draws_groups_and_lines_of_working(file: Path, refused: Any) 
     assert scale is None or [str(s) for s in scale.examples[0].trace or []][0] == "best = 0"
     with refused("gives", "programs", "lower data.source_only"):
         Leetcode.model_validate(dials | {"source_only": 9}).programs(0, 3, lambda *_: None)
+
+
+@walled
+def test_what_cannot_be_traced_within_the_limit_is_left_out(
+    file: Path, workers: tuple[Worker, Worker]
+) -> None:
+    found, fallen = prepare(str(file), None, 0, replace(NEEDS, max_trace=1), workers=workers)
+    assert "no trace" in {f.reason for f in fallen}
+    assert all(
+        call.trace is not None and len(call.trace) <= 1
+        for c in found
+        for calls in c.chosen.values()
+        for call in calls
+    )
 
 
 def line(function: str, before: dict[str, object], after: dict[str, object], end: bool = False) -> TracedLine:

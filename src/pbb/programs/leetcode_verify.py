@@ -148,6 +148,7 @@ class Verifier:
             pending = [c for c in pending if c.fault is None]
             if needs.max_trace:
                 self._trace(pending, needs)
+                pending = [c for c in pending if c.fault is None]
             for c in pending:
                 _choose(c, needs)
             pending = [c for c in pending if c.fault is None and not c.chosen]
