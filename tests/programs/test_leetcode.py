@@ -165,6 +165,7 @@ def test_a_trace_tells_what_each_line_changed() -> None:
     assert working(Traced(lines, None), 2) == ["a = [1]", "a = [1, 2]"]
     assert working(Traced(lines, None), 1) is None
     assert working(Traced(lines, "TooManySteps"), 9) is None
+    assert working(Traced([line(name, {}, {"a": [0] * 20}), lines[-1]], None), 9) is None
     assert working(Traced([*lines, line("inner", {}, {})], None), 9) is None
 
 

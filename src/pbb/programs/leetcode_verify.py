@@ -34,6 +34,8 @@ CHUNK = 24
 DISTINCT = 3
 CHANGES = "changes its inputs"
 UNTRACED = "no trace"
+WIDTH = 60
+"""Characters of a line of working, at most."""
 FEW = 6
 """Calls that are traced before all of a problem's are."""
 ERRORS = {"NotALiteral": "output is no literal", "TooManySteps": "too slow"}
@@ -343,7 +345,8 @@ def _spread(pool: Sequence[Call], count: int) -> list[Call]:
 def working(traced: Traced, most: int) -> list[str] | None:
     """A trace as lines `name = value`, one for each variable that a line of the source has changed.
 
-    None where there are more than `most`, or where other functions are entered, whose lines could not be told from the caller's.
+    None where there are more than `most`, where one is longer than `WIDTH` (tables written out with every change), or where other
+    functions are entered, whose lines could not be told from the caller's.
     """
     if traced.error is not None or any(line.function != ENTRY for line in traced.lines):
         return None
@@ -354,4 +357,4 @@ def working(traced: Traced, most: int) -> list[str] | None:
         for name, value in line.after.items():
             if name not in line.before or repr(line.before[name]) != repr(value):
                 rows.append(f"{name} = {value!r}")
-    return rows if len(rows) <= most else None
+    return rows if len(rows) <= most and all(len(row) <= WIDTH for row in rows) else None
