@@ -56,6 +56,18 @@ def fill_disk(config: dict[str, Any], inputs: dict[str, Path], out: Path, progre
     raise OSError(28, "No space left on device", str(out / "model.safetensors"))
 
 
+def fill_disk_in_rust(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    raise RuntimeError('IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })')
+
+
+def spoil(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Changes a parent, once, which no step may."""
+    value = inputs["first"] / "value.txt"
+    if not list(inputs["first"].parent.glob("*.broken-*")):
+        value.write_text("8")
+    (out / "value.txt").write_text("3")
+
+
 def speak(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     print("from python")
     print("to stderr", file=sys.stderr)

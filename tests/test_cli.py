@@ -215,7 +215,9 @@ def test_ask_takes_a_directory_or_the_latest_run_of_a_recipe(
         for arm in ("mixed", "proactive"):
             folder = directory / "steps" / f"evaluate-{arm}"
             folder.mkdir()
-            (folder / "inputs.json").write_text(json.dumps({"config": {"arm": arm}}))
+            (folder / "inputs.json").write_text(
+                json.dumps({"config": {"arm": arm, "seed": 0}, "parents": {}})
+            )
             folders.mark_done(folder, {})
         for path in directory.iterdir():
             os.utime(path, (time.time() - age,) * 2)

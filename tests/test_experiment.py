@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pbb import folder as folders
-from pbb.experiment import as_yaml, find_evaluation
+from pbb.experiment import as_yaml, evaluations, find_evaluation
 from pbb.graph import Step
 from pbb.recipe import Recipe, load
 from pbb.steps import graph
@@ -101,5 +102,35 @@ def test_what_is_not_there_is_named(recipe: Recipe, run: Path, refused: Refused)
     damaged = finish(run, steps(recipe, "untrained")[0])
     record = json.loads((damaged / "inputs.json").read_text())
     (damaged / "inputs.json").write_text(json.dumps(record | {"more": 1}))
-    with refused("no arm 'untrained'"):
+    with refused(damaged.name, "not those that the step ended with", "pbb run"):
         find_evaluation(run, "untrained")
+    with refused(damaged.name):
+        evaluations(run)
+    assert find_evaluation(run, "mixed")[1] is None
+
+
+def test_a_damaged_model_answers_nothing(recipe: Recipe, run: Path, refused: Refused) -> None:
+    step = steps(recipe, "proactive")[0]
+    folder = finish(run, step)
+    assert find_evaluation(run, "proactive")[0] == folder
+    parent = finish(run, step.parents["model"])
+    assert find_evaluation(run, "proactive")[0] == folder
+    (parent / "inputs.json").write_text("{}")
+    with refused(parent.name, "not those that the step ended with", "pbb run"):
+        find_evaluation(run, "proactive")
+
+
+def test_of_a_damaged_evaluation_an_older_one_of_other_code_is_no_replacement(
+    recipe: Recipe, run: Path, refused: Refused
+) -> None:
+    step = steps(recipe, "proactive")[0]
+    older = finish(run, of_older_code(step, 1), age=60)
+    (finish(run, of_older_code(step, 2), age=30) / "DONE").write_text("")  # nor does it stand in the way
+    assert evaluations(run) == [older]
+    for name in ("DONE", "inputs.json"):
+        folder = finish(run, step)
+        (folder / name).write_text("[]")
+        for found in (lambda: find_evaluation(run, "proactive"), lambda: evaluations(run)):
+            with refused(folder.name, "pbb run"):
+                found()
+        shutil.rmtree(folder)

@@ -25,46 +25,57 @@ CONFIGS = st.dictionaries(st.text(), JSON, max_size=4)
 def step(
     label: str = "a", parents: dict[str, Step] | None = None, seconds: float = 1.0, cores: int = 1
 ) -> Step:
-    return Step("train", label, {"name": label}, parents or {}, "m:f", cores=cores, expected_seconds=seconds)
+    return Step(
+        "train", label, {"name": label}, parents or {}, "pbb.errors:f", cores=cores, expected_seconds=seconds
+    )
 
 
 @given(CONFIGS)
 def test_hash_ignores_the_order_of_keys(config: dict[str, object]) -> None:
     backwards = dict(reversed(list(config.items())))
-    assert Step("k", "a", config, {}, "m:f").hash == Step("k", "b", backwards, {}, "m:f").hash
+    assert (
+        Step("k", "a", config, {}, "pbb.errors:f").hash == Step("k", "b", backwards, {}, "pbb.errors:f").hash
+    )
 
 
 @given(CONFIGS, CONFIGS)
 def test_hash_tells_configurations_apart(one: dict[str, object], other: dict[str, object]) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (Step("k", "a", one, {}, "m:f").hash == Step("k", "a", other, {}, "m:f").hash) == same
+    assert (
+        Step("k", "a", one, {}, "pbb.errors:f").hash == Step("k", "a", other, {}, "pbb.errors:f").hash
+    ) == same
 
 
 def test_hash_depends_on_everything_but_label_and_hints() -> None:
-    base = Step("train", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",))
-    assert base.hash == Step("train", "z", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",), 4, 99.0).hash
+    base = Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.errors",))
+    assert (
+        base.hash
+        == Step("train", "z", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.errors",), 4, 99.0).hash
+    )
     others = [
-        Step("score", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.errors",)),
-        Step("train", "a", {"n": 2}, {"data": step()}, "m:f", ("pbb.errors",)),
-        Step("train", "a", {"n": 1}, {"data": step("b")}, "m:f", ("pbb.errors",)),
-        Step("train", "a", {"n": 1}, {"other": step()}, "m:f", ("pbb.errors",)),
-        Step("train", "a", {"n": 1}, {"data": step()}, "m:g", ("pbb.errors",)),
-        Step("train", "a", {"n": 1}, {"data": step()}, "m:f", ("pbb.graph",)),
+        Step("score", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 2}, {"data": step()}, "pbb.errors:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step("b")}, "pbb.errors:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"other": step()}, "pbb.errors:f", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:g", ("pbb.errors",)),
+        Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.graph",)),
     ]
     assert len({base.hash, *(other.hash for other in others)}) == 7
 
 
 def test_hash_is_the_same_in_another_process() -> None:
-    made = "Step('k', 'a', {'b': 1, 'a': [2.5]}, {}, 'm:f', ('pbb.errors',))"
+    made = "Step('k', 'a', {'b': 1, 'a': [2.5]}, {}, 'pbb.errors:f', ('pbb.errors',))"
     code = f"from pbb.graph import Step; print({made}.hash)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == Step("k", "a", {"a": [2.5], "b": 1}, {}, "m:f", ("pbb.errors",)).hash
+    assert (
+        out.stdout.strip() == Step("k", "a", {"a": [2.5], "b": 1}, {}, "pbb.errors:f", ("pbb.errors",)).hash
+    )
 
 
 @pytest.mark.parametrize("config", [{"x": float("nan")}, {"x": {1}}, {"x": Path("a")}])
 def test_a_configuration_that_is_no_json_has_no_hash(config: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        Step("k", "a", config, {}, "m:f").hash  # noqa: B018
+        Step("k", "a", config, {}, "pbb.errors:f").hash  # noqa: B018
 
 
 def test_source_digest_changes_with_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,18 +195,50 @@ def test_a_damaged_folder_is_set_aside_whole_and_made_again(
         assert {name: data for name, data in outputs(tmp_path).items() if "broken" not in name} == good
 
 
-def test_checkpoints_may_be_deleted_and_large_outputs_are_checked_by_size(tmp_path: Path) -> None:
+def test_checkpoints_may_be_deleted_and_large_outputs_are_known_by_every_byte(tmp_path: Path) -> None:
     folder = tmp_path / "train-1"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "weights").write_text("w")
     (folder / "inputs.json").write_text("{}")
-    (folder / "large").write_bytes(bytes(folders.DIGEST_BELOW))
+    (folder / "large").write_bytes(bytes(2 * folders.SMALL))
     folders.mark_done(folder, {"seconds": 1.0})
     (folder / "checkpoints" / "weights").unlink()
-    assert folders.state(folder) == "done"
-    assert set(json.loads((folder / "DONE").read_text())["outputs"]["large"]) == {"bytes"}
-    (folder / "large").write_bytes(bytes(folders.DIGEST_BELOW - 1))
+    assert [folders.state(folder) for _ in range(2)] == ["done", "done"]
+    assert folders.listed_bytes(folder) == 2 * folders.SMALL + 2
+    time.sleep(0.05)  # the clock of a file system ticks in steps
+    with (folder / "large").open("r+b") as file:
+        file.seek(1_234_567)
+        file.write(b"\1")
     assert folders.state(folder) == "broken"
+
+
+def test_a_done_of_version_0_1_knows_large_outputs_by_their_size(tmp_path: Path) -> None:
+    (tmp_path / "inputs.json").write_text("{}")
+    outputs = {"inputs.json": {"bytes": 2, "sha256": folders.digest(tmp_path / "inputs.json")}}
+    (tmp_path / "large").write_bytes(bytes(9))
+    folders.write_json(tmp_path / "DONE", {"outputs": outputs | {"large": {"bytes": 9}}})
+    assert folders.state(tmp_path) == "done"
+    (tmp_path / "large").write_bytes(bytes(8))
+    assert folders.state(tmp_path) == "broken"
+
+
+def test_what_changed_after_it_was_finished_is_not_read_by_a_later_step(tmp_path: Path) -> None:
+    first = fake_steps.step("first")
+    spoiler = fake_steps.step("spoiler", {"first": first}, function="spoil")
+    last = fake_steps.step("last", {"first": first, "spoiler": spoiler})
+    with pytest.raises(PbbError, match=f"last: .*{first.folder}: its files have changed .*: start again"):
+        run([last], tmp_path)
+    recorder, ran, _ = run([last], tmp_path)
+    assert ran == 2 and f"{first.folder}.broken-1" in recorder.lines[0]
+    assert (place(tmp_path, last) / "value.txt").read_text() == "9"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seconds": "x", "attempts": 1}', "\0"])
+def test_a_damaged_count_of_seconds_stops_nothing(tmp_path: Path, text: str) -> None:
+    step = fake_steps.step("count")
+    place(tmp_path, step).mkdir(parents=True)
+    (place(tmp_path, step) / "spent.json").write_text(text)
+    assert run([step], tmp_path)[1] == 1
 
 
 def test_what_libraries_print_goes_to_the_log_and_threads_are_set(
@@ -233,9 +265,10 @@ def test_a_refusal_is_one_line_and_stops_the_others(tmp_path: Path) -> None:
     assert ("stopped", "asleep") in events(tmp_path)
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(PbbError, match="No space left on device: .*model.safetensors: free some space"):
-        run([fake_steps.step("full", function="fill_disk")], tmp_path)
+@pytest.mark.parametrize("function", ["fill_disk", "fill_disk_in_rust"])
+def test_a_full_disk_is_one_line(tmp_path: Path, function: str) -> None:
+    with pytest.raises(PbbError, match="No space left on device: .*: free some space"):
+        run([fake_steps.step("full", function=function)], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
             alike = twins([p for _, p in runnable], worker=worker, report=report)
     else:
         alike = twins(programs)
-    named = {p.name: set(p.origin.get("twins", ())) for p in programs}
+    named = {p.name: set(p.twins()) for p in programs}
     for name, others in alike.items():
         if unnamed := [other for other in others if other not in named[name]]:
             text = f"gives the same outputs as {', '.join(unnamed[:SAID])} on its first {ASKED} held-out calls: name it in origin.twins"

@@ -7,11 +7,13 @@ used, so that `pbb --help` answers at once.
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +33,8 @@ app = typer.Typer(
 )  # fmt: skip
 data = typer.Typer(help="Make and look at the data of a recipe.", rich_markup_mode=None)
 app.add_typer(data, name="data")
+
+LONGEST = 2_000  # characters of an error's line, which may quote what was given
 
 
 def _version(asked: bool) -> None:
@@ -364,11 +368,17 @@ machines.add(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; no exception leaves, and no traceback is printed."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    warnings.filterwarnings("ignore", category=SyntaxWarning)  # about sources that others wrote
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # what others wrote may hold half a character, which no terminal takes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # not in Typer's standalone mode, which would word errors in boxes of many lines
         code = app(arguments, prog_name="pbb", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # Ctrl-C outside of a run, which notes its signals itself
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not end in a traceback
             print("pbb: stopped", file=sys.stderr)
         return code if isinstance(code, int) else 0
     except Exception as error:
@@ -399,7 +409,8 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
     else:
         code, line = 1, _write_traceback(error, command)
     if line:
-        print(f"pbb: {' '.join(line.split())}", file=sys.stderr)
+        line = " ".join(line.split())
+        print(f"pbb: {line if len(line) <= LONGEST else line[: LONGEST // 2] + ' ...'}", file=sys.stderr)
     return code
 
 

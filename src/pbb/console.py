@@ -152,11 +152,11 @@ def counts_table(counts: dict[str, int], what: str, unit: str) -> Table:
 def print_records(path: str, count: int) -> None:
     """The first `count` records of a programs.jsonl or documents.jsonl; PbbError where a line is none."""
     out = console()
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for number, line in zip(range(1, count + 1), file, strict=False):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 raise PbbError(f"data: {path}:{number}: no JSON object: give a file that pbb wrote")
@@ -168,15 +168,17 @@ def _print_record(out: Console, record: dict[str, Any]) -> None:
     long = {"source", "prose", "prompt", "completion", "examples"}
     short = {key: value for key, value in record.items() if key not in long and value not in (None, {}, [])}
     out.print(Text("  ".join(f"{key} {_brief(value)}" for key, value in short.items()), "dim"))
-    if "source" in record:
-        out.print(Syntax(record["source"].rstrip(), "python", background_color="default"))
+    if record.get("source"):
+        out.print(Syntax(_brief(record["source"]).rstrip(), "python", background_color="default"))
     for key in ("prose", "prompt", "completion"):
         if record.get(key):
-            out.print(Text(f"{key}:", "bold"), Text(record[key]), sep="\n")
-    for example in record.get("examples", [])[:6]:
+            out.print(Text(f"{key}:", "bold"), Text(_brief(record[key])), sep="\n")
+    examples = record.get("examples")
+    examples = examples if isinstance(examples, list) else []
+    for example in examples[:6]:
         _print_example(out, str(record.get("entry", "")), example)
-    if len(record.get("examples", [])) > 6:
-        out.print(Text(f"and {len(record['examples']) - 6} more examples", "dim"))
+    if len(examples) > 6:
+        out.print(Text(f"and {len(examples) - 6} more examples", "dim"))
 
 
 def _print_example(out: Console, entry: str, record: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pbb.recipe import Recipe
 
 LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "numpy", "scipy", "pandas")
+MANY = 2_000_000_000  # bytes, which take more than a second to check
 DATA_KINDS = ("programs", "documents")
 
 
@@ -104,7 +105,10 @@ def run_loaded(
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
-    if any(folders.state(directory / "steps" / step.folder) != "done" for step in steps):
+    here = [directory / "steps" / step.folder for step in steps]
+    if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
+        display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
+    if any(folders.state(folder) != "done" for folder in here):
         folders.write_json(directory / "environment.json", environment(threads))
         _preflight(recipe, steps, directory, workers or max(1, available_cores() // threads), display)
     outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
@@ -177,49 +181,81 @@ def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
 
     A directory keeps the steps of every version of the code that has worked in it. The one that belongs to the recipe's
     graph of today is taken, that of the first seed; where none is finished, the newest.
-    Raises PbbError where no evaluation is finished, or none of the arm.
+    Raises PbbError where no evaluation is finished, or none of the arm, or where its files or its model's are damaged.
     """
+    names, why = _names_today(run)
     finished: dict[str, list[Path]] = {}
-    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
-        record = folders.read_json(path)
-        if isinstance(record, dict) and folders.state(path.parent) == "done":
-            finished.setdefault(record["config"]["arm"], []).append(path.parent)
+    for (of_arm, _), folders_ in _evaluated(run, names, arm).items():
+        finished.setdefault(of_arm, []).extend(folders_)
     if not finished:
         raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
     if arm not in finished:
         raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
-    try:
-        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
-        why = "made by other code or from another model than is installed now"
-    except PbbError as error:  # a recipe of another version, or a model that has moved
-        names, why = [], f"the run's recipe does not load any more ({error})"
     by_name = {folder.name: folder for folder in finished[arm]}
-    for name in names:
-        if name in by_name:
-            return by_name[name], None
-    newest = max(finished[arm], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
-    return newest, f"ask: taking the newest evaluation, {newest}: {why}"
+    found = next((by_name[name] for name in names if name in by_name), None)
+    chosen = found or max(finished[arm], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
+    for parent in folders.read_json(chosen / "inputs.json")["parents"].values():
+        if folders.state(run / "steps" / parent) == "broken":
+            raise _damaged(run / "steps" / parent)
+    return chosen, None if found else f"ask: taking the newest evaluation, {chosen}: {why}"
 
 
 def evaluations(run: Path) -> list[Path]:
     """The folders of a run's finished evaluations, one an arm and seed: those of today's graph, else the newest.
 
-    Raises PbbError where none is finished.
+    Raises PbbError where none is finished, or one is damaged.
     """
-    found: dict[tuple[str, int], list[Path]] = {}
-    for path in sorted(run.glob("steps/evaluate-*/inputs.json")):
-        record = folders.read_json(path)
-        if isinstance(record, dict) and folders.state(path.parent) == "done":
-            found.setdefault((record["config"]["arm"], record["config"]["seed"]), []).append(path.parent)
+    names, _ = _names_today(run)
+    found = _evaluated(run, names)
     if not found:
         raise PbbError(f"run: {run} has no finished evaluation: let `pbb run` finish first")
-    try:
-        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
-    except PbbError:
-        names = []
     age = lambda folder: (folder.name in names, (folder / "DONE").stat().st_mtime_ns)  # noqa: E731
     chosen = [max(known, key=age) for known in found.values()]
     return sorted(chosen, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
+
+
+def _names_today(run: Path) -> tuple[list[str], str]:
+    """The folders of the recipe's graph as the code is now, and why an evaluation may be none of them."""
+    try:
+        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
+    except PbbError as error:  # a recipe of another version, or a model that has moved
+        return [], f"the run's recipe does not load any more ({error})"
+    return names, "made by other code or from another model than is installed now"
+
+
+def _evaluated(
+    run: Path, names: Sequence[str], wanted: str | None = None
+) -> dict[tuple[str, int], list[Path]]:
+    """By arm and seed, the folders of finished evaluations.
+
+    Raises PbbError where one that would be taken (of the wanted arm, or of any) is damaged: one of `names`, or the only one there is.
+    """
+    whole: dict[tuple[str, int], list[Path]] = {}
+    damaged: dict[tuple[str, int], Path] = {}
+    for path in sorted(run.glob("steps/evaluate-*/DONE")):
+        folder, record = path.parent, folders.read_json(path.parent / "inputs.json")
+        if ".broken-" in folder.name:
+            continue
+        match record:
+            case {"config": {"arm": str() as arm, "seed": int() as seed}, "parents": dict()}:
+                if folders.state(folder) == "done":
+                    whole.setdefault((arm, seed), []).append(folder)
+                    continue
+                damaged[arm, seed] = folder
+                if folder.name in names and wanted in (None, arm):
+                    raise _damaged(folder)
+            case _ if folder.name in names:  # its record is damaged, so it may be any arm's
+                raise _damaged(folder)
+    for key, folder in damaged.items():
+        if key not in whole and wanted in (None, key[0]):
+            raise _damaged(folder)
+    return whole
+
+
+def _damaged(folder: Path) -> PbbError:
+    return PbbError(
+        f"run: {folder}: its files are not those that the step ended with: the same `pbb run` again makes it anew"
+    )
 
 
 def as_yaml(recipe: Recipe) -> str:

@@ -2,10 +2,11 @@
 one.
 
     train-3f9c0a1b77de/
-      inputs.json   written first: kind, function, config, parents' folders, digest of the code ...
-      what the step writes: its outputs, metrics.jsonl, checkpoints/ to resume from log.txt       all that the
-      step and its libraries printed spent.json    seconds worked so far, over every attempt DONE
-      written last and atomically: seconds, peak_bytes, and the size (and digest) of every output
+      inputs.json   written first: kind, function, config, parents' folders, digest of the code
+      ...           what the step writes: its outputs, metrics.jsonl, checkpoints/ to resume from
+      log.txt       all that the step and its libraries printed
+      spent.json    seconds worked so far, over every attempt
+      DONE          written last and atomically: seconds, peak_bytes, and size and sha256 of every output
 
 Contract in one sentence: a folder is finished if and only if its DONE parses and every file that it lists is
 there unchanged; nothing of an earlier attempt is ever deleted.
@@ -20,11 +21,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-DIGEST_BELOW = (
-    1_000_000  # bytes: larger outputs are checked by their size alone, so that a check stays instant
+SMALL = (
+    1_000_000  # bytes: larger outputs are read once a process, as long as the system says they are unchanged
 )
 NOT_OUTPUTS = frozenset({"DONE", "log.txt", "error.txt", "spent.json"})
 RESUME_FROM = (
@@ -64,10 +66,22 @@ def state(folder: Path) -> Literal["done", "broken", "open"]:
     if not isinstance(outputs, dict) or "inputs.json" not in outputs:
         return "broken"
     try:
-        whole = all(_describe(folder / name, "sha256" in was) == was for name, was in outputs.items())
-    except (OSError, TypeError):
+        whole = all(_same(folder / name, was) for name, was in outputs.items())
+    except (OSError, TypeError, ValueError):
         return "broken"
     return "done" if whole else "broken"
+
+
+def listed_bytes(folder: Path) -> int:
+    """The bytes that `state` reads to tell whether a folder is finished; 0 where its DONE says nothing."""
+    done = read_json(folder / "DONE")
+    outputs = done.get("outputs") if isinstance(done, dict) else None
+    sizes = (
+        [was.get("bytes") for was in outputs.values() if isinstance(was, dict)]
+        if isinstance(outputs, dict)
+        else []
+    )
+    return sum(size for size in sizes if isinstance(size, int))
 
 
 def mark_done(folder: Path, facts: dict[str, Any]) -> None:
@@ -78,7 +92,7 @@ def mark_done(folder: Path, facts: dict[str, Any]) -> None:
         temporary = path.name.startswith(".") and path.name.endswith(".tmp")
         if path.is_file() and str(name) not in NOT_OUTPUTS and name.parts[0] != RESUME_FROM and not temporary:
             _sync(path)
-            outputs[name.as_posix()] = _describe(path, path.stat().st_size < DIGEST_BELOW)
+            outputs[name.as_posix()] = {"bytes": path.stat().st_size, "sha256": digest(path)}
     write_json(folder / "DONE", {**facts, "outputs": outputs})
 
 
@@ -122,13 +136,27 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _describe(path: Path, digest: bool) -> dict[str, Any]:
-    size = path.stat().st_size
-    return (
-        {"bytes": size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        if digest
-        else {"bytes": size}
-    )
+def digest(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _same(path: Path, was: dict[str, Any]) -> bool:
+    """Whether a file is as DONE describes it; DONEs of version 0.1 hold no digest of large files."""
+    told = path.stat()
+    if told.st_size != was["bytes"]:
+        return False
+    if "sha256" not in was:
+        return True
+    identity = (told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino)
+    found = digest(path) if told.st_size < SMALL else _digest_once(path.absolute(), identity)
+    return bool(found == was["sha256"])
+
+
+@cache
+def _digest_once(path: Path, identity: tuple[int, ...]) -> str:
+    return digest(path)
 
 
 def _sync(path: Path) -> None:

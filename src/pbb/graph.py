@@ -11,6 +11,7 @@ in any process, and any other gives another.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import heapq
 import importlib.util
@@ -30,7 +31,8 @@ class Step:
     config: JSON-able, everything that the outcome depends on besides code and parents.
     parents: input name -> the step whose folder is handed to the function under that name.
     function: "package.module:name" of `f(config, inputs, out, progress) -> None`.
-    code: names of the modules (or packages, with all their files) whose source is part of the hash.
+    code: names of the modules (or packages, with all their files) whose source is part of the hash; that of the function itself, and of
+    what it uses of its own module, always is.
     cores: how many of the run's workers the step takes the place and the threads of; expected_seconds: a guess, which only orders the
     work and feeds the time left, never the outcome.
     """
@@ -46,8 +48,8 @@ class Step:
 
     @cached_property
     def code_digest(self) -> str:
-        """sha256 over the names and sources of `code`, in order of name."""
-        digest = hashlib.sha256()
+        """sha256 over the function's source and the names and sources of `code`, in order of name."""
+        digest = hashlib.sha256(f"{self.function}={function_digest(self.function)}\n".encode())
         for name in sorted(set(self.code)):
             digest.update(f"{name}={source_digest(name)}\n".encode())
         return digest.hexdigest()
@@ -108,6 +110,37 @@ def source_digest(module: str) -> str:
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@cache
+def function_digest(function: str) -> str:
+    """sha256 of the source of a "package.module:name", and of all that it names of its own module, and so on.
+
+    The whole module would not do: the one that joins the rooms changes often, and mostly for other steps.
+    """
+    module, _, name = function.partition(":")
+    _, (path,) = source_files(module)
+    text = path.read_text(encoding="utf-8")
+    places: dict[str, list[ast.stmt]] = {}
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        named = [
+            getattr(node, "name", None),
+            *(n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)),
+        ]
+        for known in filter(None, named):
+            places.setdefault(known, []).append(node)
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (known := waiting.pop()) in places and known not in seen:
+            seen.add(known)
+            waiting += [n.id for node in places[known] for n in ast.walk(node) if isinstance(n, ast.Name)]
+    digest = hashlib.sha256()
+    for known in sorted(seen):
+        for node in places[known]:
+            digest.update(f"{known}\0{ast.get_source_segment(text, node)}\0".encode())
     return digest.hexdigest()
 
 

@@ -44,6 +44,11 @@ class Phrasings(Strict):
 
 
 BATCH = 16
+LARGEST = 100_000
+"""Values that a recipe file may hold once its aliases are written out."""
+LONGEST = 1_000
+"""Characters of a recipe's name or path."""
+MOST_SEEDS = 10_000
 
 
 def _kind(part: Any) -> str:
@@ -315,8 +320,8 @@ def load(
     for keys, value, item in changes:
         _set(data, keys, value, item)
     if seeds is not None:
-        if seeds < 1:
-            raise PbbError(f"--seeds {seeds}: expected at least 1")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
         data["seeds"] = list(range(seeds))
     try:
         return Recipe.model_validate(data)
@@ -339,14 +344,18 @@ def _change(item: str) -> tuple[list[str], Any, str]:
     if not equals:
         raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
     try:
-        return key.split("."), yaml.safe_load(value), item
-    except yaml.YAMLError as e:
-        raise PbbError(f"--set {item}: the value is not YAML") from e
+        return key.split("."), _unshared(yaml.safe_load(value)), item
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
 
 
 def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
     """A recipe file as plain data, laid over the recipe that it `extends`; `asked_by` are the files that led here."""
     known = shipped()
+    if len(name) > LONGEST:
+        raise PbbError(
+            f"recipe: {name[:40]!r}...: a name of {len(name)} characters: give the name or path of a recipe"
+        )
     here = asked_by[-1].parent if asked_by else Path()
     path = known.get(name) or here / name
     if name not in known and not path.is_file():
@@ -359,11 +368,14 @@ def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, A
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as e:
         raise PbbError(f"cannot read recipe: {path}: {e}") from e
-    except yaml.YAMLError as e:
-        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())}") from e
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February
+        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())[:300]}") from e
     if not isinstance(data, dict):
         raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
-    data = _unshared(data)
+    try:
+        data = _unshared(data)
+    except ValueError as e:
+        raise PbbError(f"recipe: {path}: {e}") from e
     base = data.pop("extends", None)
     if base is None:
         return path, data
@@ -391,10 +403,25 @@ def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 def _unshared(value: Any) -> Any:
-    """A copy in which what a YAML alias names stands at each of its places anew, so that one can be overridden alone."""
-    if isinstance(value, dict):
-        return {key: _unshared(v) for key, v in value.items()}
-    return [_unshared(v) for v in value] if isinstance(value, list) else value
+    """A copy in which what a YAML alias names stands at each of its places anew, so that one can be overridden alone.
+
+    Raises ValueError where that makes far more of it than a recipe is, as aliases of aliases do, or an alias of what it stands in.
+    """
+    left = LARGEST
+
+    def copied(value: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"its aliases make more than {LARGEST} values of it: write it without them")
+        if isinstance(value, dict):
+            return {key: copied(v) for key, v in value.items()}
+        return [copied(v) for v in value] if isinstance(value, list) else value
+
+    try:
+        return copied(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply, or an alias names what it stands in") from None
 
 
 def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -411,14 +438,14 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
 def _set(data: Any, keys: list[str], value: Any, item: str) -> None:
     """Set one nested key; a number walks into a list."""
     for key in keys[:-1]:
-        if isinstance(data, list) and key.isdigit() and int(key) < len(data):
+        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
             data = data[int(key)]
         elif isinstance(data, dict):
             data = data.setdefault(key, {})
         else:
             raise PbbError(f"--set {item}: there is nothing under {key!r}")
     last = keys[-1]
-    if isinstance(data, list) and last.isdigit() and int(last) < len(data):
+    if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
         data[int(last)] = value
     elif isinstance(data, dict):
         data[last] = value

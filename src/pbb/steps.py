@@ -35,12 +35,12 @@ DOCUMENTS = (
     "pbb.documents.chats",
     "pbb.documents.templates",
 )
-LOAD = ("pbb.models.load", "pbb.models.fitness")
+LOAD = tuple(f"pbb.models.{name}" for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub"))
 SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "adapter", "checkpoint", "muon")), *LOAD)
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
-LANGUAGE = ("pbb.evaluation.language", "pbb.programs.grammar")
+LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
 SCORE = (
     *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")),
     *LANGUAGE,

@@ -16,6 +16,7 @@ import errno
 import importlib
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -35,12 +36,16 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 PERSONS_ERRORS = {
     errno.ENOSPC: "free some space and start again; finished steps are kept",
     errno.EDQUOT: "free some space and start again; finished steps are kept",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and start again; finished steps are kept",
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
     errno.EROFS: "choose a folder that you may write to",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EISDIR: "give a file: this is a folder",
     errno.ENOTDIR: "choose another folder: a file stands in its place",
     errno.EEXIST: "choose another folder: a file stands in its place",
 }
+FULL = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,18 @@ def advice(error: OSError) -> str | None:
     return f"{error.strerror}: {error.filename or 'while writing'}: {remedy}"
 
 
+def disk_full(error: BaseException, folder: Path) -> str | None:
+    """One line where an error of a library's own kind (safetensors, torch) says that the disk is full, else None.
+
+    Torch does not say it: a folder on whose disk nothing can be written any more is taken as the reason.
+    """
+    try:
+        full = "No space left on device" in str(error) or shutil.disk_usage(folder).free < FULL
+    except OSError:
+        return None
+    return advice(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))) if full else None
+
+
 def warm() -> None:
     """Do nothing: a process that runs this proves that the fork server has finished its imports."""
 
@@ -84,10 +101,11 @@ def work(task: Task, pipe: Connection) -> None:
     except PbbError as error:
         pipe.send(("refused", str(error)))
     except OSError as error:
-        line = advice(error)
+        line = advice(error) or disk_full(error, task.folder)
         pipe.send(("refused", line) if line else _crashed(task, error))
     except BaseException as error:  # SystemExit too: a library that exits has not done the step
-        pipe.send(_crashed(task, error))
+        line = disk_full(error, task.folder)
+        pipe.send(("refused", line) if line else _crashed(task, error))
 
 
 def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
@@ -99,11 +117,18 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
         pipe.send(
             ("notice", f"{task.label}: its folder did not match its DONE and was set aside as {aside.name}")
         )
+    for folder in task.inputs.values():
+        if (
+            folders.state(folder) != "done"
+        ):  # what was made from it would be found finished, and wrong, for ever
+            raise PbbError(
+                f"{task.label}: {folder}: its files have changed since the step was finished: start again, and it is made anew"
+            )
     task.folder.mkdir(exist_ok=True)
     for leftover in (*task.folder.glob(".*.tmp"), task.folder / "error.txt"):
         leftover.unlink(missing_ok=True)
     folders.write_json(task.folder / "inputs.json", task.record)
-    spent = folders.read_json(task.folder / "spent.json") or {"seconds": 0.0, "attempts": 0}
+    spent = _spent(task.folder / "spent.json")
     pipe.send(("started", spent["attempts"] > 0))
 
     _redirect_output(task.folder / "log.txt")
@@ -131,6 +156,14 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     save()
     folders.mark_done(task.folder, {**spent_now(), **_peaks(), "threads": task.threads})
     return ("done", spent_now()["seconds"])
+
+
+def _spent(path: Path) -> dict[str, Any]:
+    """Seconds and attempts so far; none where the file is damaged, which costs nothing but this count."""
+    match folders.read_json(path):
+        case {"seconds": float() | int() as seconds, "attempts": int() as attempts}:
+            return {"seconds": seconds, "attempts": attempts}
+    return {"seconds": 0.0, "attempts": 0}
 
 
 def _crashed(task: Task, error: BaseException) -> tuple[str, str, str]:

@@ -263,3 +263,16 @@ def test_a_composite_is_declared_alone_and_recited_with_its_parts(composed: list
         assert (p.entry in asked) is not p.only_named
         prose = answer(p, e, "recite", single(), rng(), "prose")
         assert all(f"{q.entry}: {q.prose}" in prose for q in p.parts)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("pointers", "{"), ("pointers", "Run {0}."), ("pointers", "{call.__class__}"), ("closings", "{answer:9999999}"), ("closings", "{call}"),
+     ("closings", "{answer!r}"), ("instructions", "Step {k[0]}.")],
+)  # fmt: skip
+def test_braces_of_phrasings_hold_fields_and_nothing_else(key: str, text: str) -> None:
+    good = templates("arithmetic").model_dump()
+    worse = good | {key: {"direct": [text]} if key == "instructions" else [text]}
+    with pytest.raises(ValueError, match=key if text != "{" else "Single"):
+        Templates.model_validate(worse)
+    assert Templates.model_validate(good | {"openings": ["{"], "tails": ["}"]}).openings == ["{"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from running import pbb_says
+from running import pbb_says, step
 
 from pbb import folder as folders
 from pbb.audit import Finding, audit
@@ -21,15 +21,6 @@ from pbb.cli import main
 def copy(finished: tuple[Path, str], tmp_path: Path) -> Path:
     directory, _ = finished
     return Path(shutil.copytree(directory, tmp_path / directory.name))
-
-
-def step(run: Path, kind: str, **config: object) -> Path:
-    """The folder of the step of a kind with these settings."""
-    for path in sorted(run.glob(f"steps/{kind}-*")):
-        known = json.loads((path / "inputs.json").read_text())["config"]
-        if path.is_dir() and all(known.get(key) == value for key, value in config.items()):
-            return path
-    raise LookupError(kind)
 
 
 def mend(folder: Path) -> None:

@@ -7,35 +7,15 @@ import random
 import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from running import RECIPE, Command, pbb_says, start
+from running import RECIPE, Command, outputs, pbb_says, scores, start, until
 
 ARMS = {"untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source", "proactive"}
 ASKS = {"direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall"}
 KILLS = 4
-
-
-def scores(directory: Path) -> dict[str, Any]:
-    """scores.json without what a clock or a memory gauge decides."""
-    read: dict[str, Any] = json.loads((directory / "scores.json").read_text())
-    cost = read.pop("cost")
-    return read | {"tokens": cost["tokens"], "steps": [(s["step"], s.get("tokens")) for s in cost["steps"]]}
-
-
-def outputs(directory: Path) -> dict[str, bytes]:
-    """By name, the bytes of every step's models, predictions and data."""
-    kinds = ("*.safetensors", "predictions.parquet", "programs.jsonl", "documents.jsonl")
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for kind in kinds
-        for path in sorted((directory / "steps").rglob(kind))
-        if "checkpoints" not in path.parts
-    }
 
 
 def test_a_run_of_all_arms(finished: tuple[Path, str]) -> None:
@@ -157,13 +137,6 @@ def test_a_killed_run_ends_with_the_same_scores(
     for path in directory.glob("steps/train-*/metrics.jsonl"):
         steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
         assert steps == sorted(set(steps))
-
-
-def until(holds: Callable[[], object], seconds: float = 900) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"still not so after {seconds} s"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -184,3 +185,62 @@ def test_a_damaged_folder_is_refused(damage: Callable[[Path], None], folder: Pat
     damage(folder)
     with refused("model: ", str(folder)):
         load(str(folder))
+
+
+class Evil:
+    """Pickled, it is a call that leaves a file behind."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json"])
+def test_pickled_weights_are_not_loaded(name: str, folder: Path, refused: Refused, tmp_path: Path) -> None:
+    no_weights(folder)
+    (folder / "pytorch_model.bin").unlink(missing_ok=True)
+    pickled = pickle.dumps({"model.embed_tokens.weight": Evil(tmp_path / "evil")})
+    if name.endswith(".json"):
+        (folder / "part.bin").write_bytes(pickled)
+        (folder / name).write_text(
+            json.dumps({"metadata": {}, "weight_map": {"model.embed_tokens.weight": "part.bin"}})
+        )
+    else:
+        (folder / name).write_bytes(pickled)
+    with refused("cannot be loaded", "no model.safetensors", "pickled weights"):
+        load(str(folder))
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_not_loaded(
+    folder: Path, refused: Refused, tmp_path: Path
+) -> None:
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Evil(tmp_path / "evil")))
+    with refused("cannot be loaded"):
+        load(str(folder))
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "known"), [("config.json", False), ("config.json", True), ("tokenizer_config.json", True)]
+)
+def test_code_that_lies_beside_the_weights_is_not_run(
+    file: str, known: bool, folder: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """A model type that transformers knows is loaded without the code, any other is refused; nobody is asked."""
+    code = f"import pathlib\npathlib.Path({str(tmp_path / 'evil')!r}).touch()\nclass A: pass\n"
+    (folder / "code.py").write_text(code)
+    told = json.loads((folder / file).read_text())
+    if not known:
+        told["model_type"] = "own"
+    names = ("AutoConfig", "AutoModelForCausalLM") if file == "config.json" else ("AutoTokenizer",)
+    told["auto_map"] = {name: ["code.A", None] if name == "AutoTokenizer" else "code.A" for name in names}
+    (folder / file).write_text(json.dumps(told))
+    if known:
+        load(str(folder))
+    else:
+        with refused("cannot be loaded", "code of its own, which pbb does not run"):
+            load(str(folder))
+    assert not (tmp_path / "evil").exists()

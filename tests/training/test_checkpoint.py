@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, SEAL])
-@pytest.mark.parametrize("how", ["missing", "empty", "cut"])
+@pytest.mark.parametrize("how", ["missing", "empty", "cut", "flipped"])
 def test_a_damaged_checkpoint_is_passed_over_and_removed(how: str, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     older = written(folder, 3)
@@ -54,11 +55,38 @@ def test_a_damaged_checkpoint_is_passed_over_and_removed(how: str, name: str, tm
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     assert newest(copy) == copy / newer.name
     data = (newer / name).read_bytes()
-    (newer / name).write_bytes(data[: len(data) // 2] if how == "cut" else b"")
+    left_of = {"cut": data[: len(data) // 2], "flipped": bytes([data[0] ^ 4]) + data[1:]}
+    (newer / name).write_bytes(left_of.get(how, b""))
     if how == "missing":
         (newer / name).unlink()
     assert newest(folder) == older
     assert left(folder) == ["checkpoint-3"]
+
+
+@pytest.mark.parametrize("how", ["grown", "same", "cut", "flipped", "missing"])
+def test_a_journal_is_sealed_up_to_where_it_was(how: str, tmp_path: Path) -> None:
+    journal, folder = tmp_path / "metrics.jsonl", tmp_path / "checkpoints"
+    journal.write_text('{"step": 3}\n')
+    made = written(folder, 3, sealed=False)
+    seal(made, [journal, tmp_path / "none.jsonl"])
+    texts = {
+        "grown": '{"step": 3}\n{"step": 4}\n',
+        "same": '{"step": 3}\n',
+        "cut": '{"st',
+        "flipped": '{"step": 2}\n',
+    }
+    journal.write_text(texts.get(how, ""))
+    if how == "missing":
+        journal.unlink()
+    assert newest(folder) == (made if how in ("grown", "same") else None)
+
+
+def test_a_checkpoint_that_version_0_1_sealed_is_known_by_its_sizes(tmp_path: Path) -> None:
+    made = written(tmp_path, 3, sealed=False)
+    (made / SEAL).write_text(json.dumps({name: 3 * len(name) for name in FILES}))
+    assert newest(tmp_path) == made
+    (made / FILES[0]).write_bytes(b"")
+    assert newest(tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ import random
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from string import Formatter
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from pbb.errors import PbbError
 from pbb.programs.program import Example, Program, TraceStep
@@ -40,6 +41,25 @@ class Templates(BaseModel):
     openings: list[str]
     closings: list[str]
     tails: list[str]
+
+    @model_validator(mode="after")
+    def _formattable(self) -> Templates:
+        """Braces are for the fields of a list and for nothing else: no attributes, no widths of a gigabyte."""
+        instructions = [text for texts in self.instructions.values() for text in texts]
+        for name, texts, fields in (
+            ("pointers", self.pointers, ("call", "statement")),
+            ("instructions", instructions, ("k",)),
+            ("closings", self.closings, ("answer",)),
+        ):
+            for text in texts:
+                for _, field, width, conversion in Formatter().parse(
+                    text
+                ):  # raises a ValueError at a brace alone
+                    if field is not None and (field not in fields or width or conversion):
+                        raise ValueError(
+                            f"{name}: {text[:40]!r}: only {' and '.join(fields)} may stand in braces"
+                        )
+        return self
 
     def cut(self, prompt: int, response: int) -> Templates:
         """Only the first `prompt` pointers (and as many instructions) and the first `response` response phrasings."""
@@ -149,6 +169,10 @@ def declaration(
 
 def part(p: Program, t: Templates, rng: random.Random) -> Document:
     """Pointer and a number => that statement alone: a declaration that asks for one step of the source."""
+    if not p.statements:
+        raise PbbError(
+            f"program {p.name} has no statements: leave shares of form part out, or bring statements"
+        )
     k = rng.randrange(len(p.statements))
     return Document(
         prompt=prompt(t, rng, p.head(), "part", p.statement, k=k + 1),
@@ -166,7 +190,7 @@ def path(p: Program, t: Templates, rng: random.Random) -> Document:
     A trace has to begin in the middle of what a declaration tells in order (an else branch without its if); this is the declaration
     of that shape. It says nothing that the source does not.
     """
-    if not p.paths:
+    if not p.paths or not all(p.paths):
         raise PbbError(f"program {p.name} has no paths: leave shares of form path out, or bring paths")
     rows = [rng.choice(ways) for ways in p.paths]
     result = p.source.rstrip().rpartition("return ")[2]

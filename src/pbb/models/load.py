@@ -1,5 +1,8 @@
 """Models by name: the embedded base, SmolLM2, a folder, a GGUF file, or a hub id; and a dialogue as tokens.
 
+A model is data here: weights are read from safetensors only, never from a pickle, which can run what it likes, and code that lies beside
+them is not run.
+
 The tokens of a document are the chat template's around prompt and completion, so that training and asking cannot differ.
 """
 
@@ -39,7 +42,7 @@ def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
         PbbError: it cannot be read, has no end token, or none to pad with.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except BROKEN as error:
         raise _unreadable(name, error) from error
     mend(tokenizer, name)
@@ -52,6 +55,10 @@ def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
 
 def _unreadable(name: str, error: Exception) -> PbbError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "trust_remote_code" in str(error):
+        reason = "it brings code of its own, which pbb does not run"
+    elif "model.safetensors" in str(error):
+        reason = "it has no model.safetensors, and pickled weights (.bin, .pt) are not loaded: convert them"
     return PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder")
 
 
@@ -73,6 +80,7 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             dtype=torch.float32,
             attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except BROKEN as error:

@@ -57,10 +57,12 @@ def write(source: Path, gguf_file: str | None, out: Path, *, origin: str) -> Non
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf_file)
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf_file, trust_remote_code=False)
     tokenizer.eos_token, tokenizer.pad_token, tokenizer.bos_token = EOS, PAD, BOS
     tokenizer.clean_up_tokenization_spaces = False  # it would eat spaces before punctuation when decoding
-    loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf_file, dtype="float32")
+    loaded = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=gguf_file, dtype="float32", trust_remote_code=False
+    )
     tokenizer.model_max_length = loaded.config.max_position_embeddings
     model: PreTrainedModel = fresh(loaded)
     config = model.config

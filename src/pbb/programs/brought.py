@@ -6,6 +6,7 @@ be worthless without: names that tell programs apart, enough inputs, and no w/o 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import random
 from collections import Counter
@@ -18,6 +19,15 @@ from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
 from pbb.programs.program import Program, read_programs
 from pbb.programs.twins import twins
+
+
+def defines(source: str, entry: str) -> bool:
+    """Whether a text is Python with a function of that name at its top level; nothing is run."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, ast.FunctionDef) and node.name == entry for node in tree.body)
 
 
 class Brought(Data):
@@ -74,6 +84,11 @@ class Brought(Data):
                 raise PbbError(
                     f"data.path: {path}: {twice[0]} is there twice: `pbb data check {path}` lists all faults"
                 )
+        for p in known:
+            if p.source and not defines(p.source, p.entry):
+                raise PbbError(
+                    f"data.path: {path}: {p.name}: its source is no Python that defines {p.entry!r}: `pbb data check {path}` lists all faults"
+                )
         return known
 
     def _cut(self, p: Program) -> Program | None:
@@ -91,7 +106,7 @@ class Brought(Data):
     def _twins(self, programs: list[Program], asked: int, report: Report) -> dict[str, list[str]]:
         """By name, programs with a twin among these: as the file says, as its examples show, and by execution if that is allowed."""
         here = {p.name for p in programs}
-        stated = {p.name: [t for t in p.origin.get("twins", []) if t in here] for p in programs}
+        stated = {p.name: [t for t in p.twins() if t in here] for p in programs}
         if self.allow_code:
             with Isolated(True, MODULES, what=self.path) as worker:
                 found = twins(programs, asked, worker, report)
@@ -106,7 +121,8 @@ class Brought(Data):
         """Of the file's bytes."""
         try:
             return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()[:16]
-        except OSError as e:
+        except (OSError, ValueError) as e:  # ValueError: no path at all
             if Path(self.path).is_dir():
                 self._read()
-            raise PbbError(f"data.path: cannot read {self.path}: {e.strerror}: give a programs.jsonl") from e
+            why = e.strerror if isinstance(e, OSError) else e
+            raise PbbError(f"data.path: cannot read {self.path!r}: {why}: give a programs.jsonl") from e

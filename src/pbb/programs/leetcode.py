@@ -113,10 +113,9 @@ class Leetcode(Data):
             return None
         try:
             return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        except OSError as e:
-            raise PbbError(
-                f"data.path: cannot read {self.path}: {e.strerror}: give a .jsonl or .jsonl.gz"
-            ) from e
+        except (OSError, ValueError) as e:  # ValueError: no path at all
+            why = e.strerror if isinstance(e, OSError) else e
+            raise PbbError(f"data.path: cannot read {self.path!r}: {why}: give a .jsonl or .jsonl.gz") from e
 
 
 @contextmanager

@@ -29,6 +29,11 @@ Single = Literal["io", "source_only"]
 Split = Literal["train", "test"]
 
 
+DIGITS = 4_000
+HUGE = 10**DIGITS
+MOST = 1_000_000  # characters of an example's literal
+
+
 class TraceStep(BaseModel):
     """One executed statement: `target = expression = value`, taken because `test` came out as `outcome`.
 
@@ -67,6 +72,8 @@ class Example(BaseModel):
         if not isinstance(record, dict) or "exact" not in record:
             return record
         try:
+            if len(record["exact"]) > MOST:
+                raise ValueError
             args, kwargs, output = ast.literal_eval(record["exact"])
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as e:
             raise ValueError("exact: expected a Python literal of (args, kwargs, output)") from e
@@ -75,6 +82,21 @@ class Example(BaseModel):
             "kwargs": kwargs,
             "output": output,
         }
+
+    @model_validator(mode="after")
+    def _writable(self) -> Example:
+        waiting: list[Any] = [self.args, self.kwargs, self.output]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list | tuple | set | frozenset):
+                waiting += value
+            elif isinstance(value, dict):
+                waiting += [*value.keys(), *value.values()]
+            elif isinstance(value, int) and abs(value) >= HUGE:
+                raise ValueError(f"an integer of more than {DIGITS} digits, which Python does not write down")
+            elif isinstance(value, str) and not value.isascii():
+                value.encode()  # half of a character raises a ValueError: no file holds it
+        return self
 
     def exact(self) -> str | None:
         """Arguments, keyword arguments and output as a Python literal; None where JSON keeps all of them as they are."""
@@ -164,6 +186,11 @@ class Program(BaseModel):
     def calls(self, split: Split) -> list[Example]:
         """The examples of one split, in file order."""
         return [e for e in self.examples if e.split == split]
+
+    def twins(self) -> list[str]:
+        """The programs that `origin` says give the same outputs."""
+        stated = self.origin.get("twins")
+        return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
 
 def link(programs: Sequence[Program]) -> list[Program]:

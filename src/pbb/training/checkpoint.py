@@ -1,29 +1,37 @@
 """When a checkpoint counts: it is sealed once every byte of it is on the disk, and training goes on from sealed ones only.
 
 Trainer writes the files of a checkpoint one after the other and leaves it to the system when they reach the disk: after a power cut
-any of them may be empty or cut, whichever was written last. So each file is synced, then a list of their sizes is, and only then the
-checkpoint before it is removed: one that is whole is there at every moment, and no more than two need room.
+any of them may be empty or cut, whichever was written last. So each file is synced, then a list of their sizes and digests is, and only
+then the checkpoint before it is removed: one that is whole is there at every moment, and no more than two need room. The journals beside
+(metrics.jsonl), which only grow, are sealed up to where they were: what they said before a checkpoint is not said again after it.
 
 Contract: `seal` after a checkpoint is written; `newest` gives the newest that is whole, or None, and removes what is not.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 SEAL = "sealed.json"
 
 
-def seal(checkpoint: Path) -> None:
-    """Make a checkpoint durable and write its seal, by file its size in bytes; then remove the other checkpoints beside it."""
-    sizes = {}
-    for path in _files(checkpoint):
+def seal(checkpoint: Path, journals: Sequence[Path] = ()) -> None:
+    """Make a checkpoint durable and write its seal, by file its bytes and sha256; then remove the other checkpoints beside it.
+
+    journals: files that lie beside the folder of checkpoints and will only grow from here on.
+    """
+    told = {}
+    for path in [*_files(checkpoint), *(path for path in journals if path.exists())]:
         sync(path)
-        sizes[path.relative_to(checkpoint).as_posix()] = path.stat().st_size
-    replace(checkpoint / SEAL, json.dumps(sizes))
+        size = path.stat().st_size
+        told[os.path.relpath(path, checkpoint)] = {"bytes": size, "sha256": _digest(path, size)}
+    replace(checkpoint / SEAL, json.dumps(told))
     sync(checkpoint.parent)
     _remove_others(checkpoint.parent, checkpoint)
 
@@ -58,12 +66,30 @@ def sync(path: Path) -> None:
 
 
 def _whole(checkpoint: Path) -> bool:
-    """Whether the seal is there and every file has the size that it had when it was sealed."""
+    """Whether the seal is there and every file begins with (a file of the checkpoint: is) what it was when it was sealed."""
     try:
-        sizes = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+        told = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        return bool(told) and all(_same(checkpoint / name, name, was) for name, was in told.items())
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return False
+
+
+def _same(path: Path, name: str, was: Any) -> bool:
+    size = path.stat().st_size
+    if isinstance(was, int):  # sealed by version 0.1: the size only
+        return size == was
+    grown = name.startswith("..") and size >= was["bytes"]
+    return bool((size == was["bytes"] or grown) and _digest(path, was["bytes"]) == was["sha256"])
+
+
+def _digest(path: Path, size: int) -> str:
+    """sha256 of the first `size` bytes of a file."""
+    digest, left = hashlib.sha256(), size
+    with path.open("rb") as file:
+        while left and (piece := file.read(min(left, 1 << 20))):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
 
 
 def _files(checkpoint: Path) -> list[Path]:

@@ -163,9 +163,8 @@ class Journal(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        for path in self.files:
-            sync(path)  # a row that the checkpoint is past will not be written again
-        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        # a row that the checkpoint is past will not be written again
+        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.files)
         self.saved = time.monotonic()
 
     def on_log(
@@ -203,13 +202,17 @@ def kept(path: Path, step: int) -> list[dict[str, Any]]:
     """Cut a file of JSON lines back to the steps up to `step`: what came after the checkpoint is about to be trained again."""
     rows: list[dict[str, Any]] = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
+                if row["step"] <= step:
+                    rows.append(row)
+            except (
+                ValueError,
+                TypeError,
+                KeyError,
+            ):  # cut or damaged, and past the checkpoint, which seals what is before it
                 continue
-            if row["step"] <= step:
-                rows.append(row)
         replace(path, "".join(json.dumps(r) + "\n" for r in rows))
     return rows
 
