@@ -241,6 +241,6 @@ def test_code_that_lies_beside_the_weights_is_not_run(
     if known:
         load(str(folder))
     else:
-        with refused("cannot be loaded", "code of its own, which pbb does not run"):
+        with refused("code that comes with a model is never run"):
             load(str(folder))
     assert not (tmp_path / "evil").exists()

@@ -55,9 +55,7 @@ def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
 
 def _unreadable(name: str, error: Exception) -> PbbError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "trust_remote_code" in str(error):
-        reason = "it brings code of its own, which pbb does not run"
-    elif "model.safetensors" in str(error):
+    if "model.safetensors" in str(error):
         reason = "it has no model.safetensors, and pickled weights (.bin, .pt) are not loaded: convert them"
     return PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder")
 
