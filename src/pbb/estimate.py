@@ -27,7 +27,7 @@ from pbb.models import place
 from pbb.recipe import Recipe, Stage
 from pbb.run import available_cores
 
-PROCESS = 450_000_000  # bytes of an idle step with its libraries
+PROCESS = 650_000_000  # bytes of an idle step with its libraries
 LONGEST = 300  # tokens of a document where no sample of the data can be drawn at once
 DRAWN = 32  # programs of each group in that sample
 SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample

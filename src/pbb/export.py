@@ -161,7 +161,12 @@ def _tasks(recipe: Recipe, steps: Path, record: dict[str, Any], model: Path, out
 
     tokenizer = read_tokenizer(str(model), str(model))
     programs = read_programs(steps / record["parents"]["programs"] / "programs.jsonl")
-    _, asked = put(record["config"], programs)
+    try:
+        _, asked = put(record["config"], programs)
+    except KeyError as error:
+        raise PbbError(
+            f"export: the run was made by another version of pbb (no {error}): run the recipe again"
+        ) from error
     limits = token_limits(tokenizer, asked)
     rows = [
         {"ask": q.ask, "program": q.program.name, "prompt": q.prompt, "expected": repr(q.example.output)}
