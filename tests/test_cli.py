@@ -254,8 +254,8 @@ def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pbb.pretrain", module)
     code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
     assert (code, out) == (0, "direct: 25.0 %\nhere\n")
-    said(capfd, "pretrain", "--steps", "3", "2", "1", "1", "1")
-    assert handed[1:] == [(3, 2, 1, 1, 1)] and len(handed[0]) == 5
+    said(capfd, "pretrain", "--steps", "3", "2", "1", "1", "1", "1")
+    assert handed[1:] == [(3, 2, 1, 1, 1, 1)] and len(handed[0]) == 6
     assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "0", "1")
 
 

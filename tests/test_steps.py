@@ -202,7 +202,7 @@ def test_the_weights_of_a_folder_are_part_of_the_hash(model_folder: Path, tmp_pa
 
 
 def test_the_base_is_named_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "BASE", tmp_path)
+    monkeypatch.setitem(place.EMBEDDED, "base", tmp_path)
     (tmp_path / "config.json").write_text("{}")
     before = by_label(graph(load("arithmetic")))["evaluate untrained, seed 0"]
     (tmp_path / "model.safetensors").write_bytes(b"0")
