@@ -259,7 +259,7 @@ def idle() -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for name in (
                 "pbb.experiment.run_loaded", "pbb.experiment.make_data", "pbb.pretrain.pretrain", "pbb.programs.packages.harvest",
-                "pbb.programs.packages.locate", "pbb.programs.leetcode.make", "pbb.report.gather.write_gathered", "pbb.audit.audit",
+                "pbb.programs.package_place.locate", "pbb.programs.leetcode.make", "pbb.report.gather.write_gathered", "pbb.audit.audit",
             ):  # fmt: skip
                 stack.enter_context(mock.patch(name, side_effect=begun))
             yield
@@ -277,10 +277,16 @@ TREES = [yaml.safe_load(text) for text in SHIPPED] + [
 def program(number: int) -> dict[str, Any]:
     source = f"def twist{number}(x):\n    y = x * {number + 2}\n    return (y, [x]) if x > 2 else None\n"
     examples = [
-        {"args": [x], "kwargs": {}, "output": [x * (number + 2), [x]] if x > 2 else None, "split": split}
+        {
+            "args": [x],
+            "kwargs": {},
+            "output": [x * (number + 2), [x]] if x > 2 else None,
+            "split": split,
+            "trace": [f"y = {x * (number + 2)}"],
+        }
         for x, split in ((1, "train"), (4, "train"), (6, "test"), (7, "test"))
     ]
-    exact = {"args": [[1, 2]], "output": [3], "exact": "([(1, 2)], {}, (3,))", "split": "train"}
+    exact = {"args": [[1, 2]], "output": [3], "exact": "([(1, 2)], {}, (3,))", "split": "train", "trace": []}
     return {
         "name": f"twist{number}", "entry": f"twist{number}", "source": source, "prose": "Twist x.", "family": "python", "group": "io",
         "statements": ["y = x"], "examples": [*examples, exact], "facts": {"length": 2, "ops": ["*"]}, "origin": {"twins": []},
