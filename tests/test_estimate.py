@@ -132,8 +132,8 @@ def test_too_little_memory_is_one_line_with_what_fits(
 def test_two_workers_need_twice_as_much(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
-    monkeypatch.setattr(estimate, "shape", lambda folder: KNOWN["base (2.9 million weights)"])
-    one = max(n.bytes for n in needs(recipe, KNOWN["base (2.9 million weights)"], 1, False)) / 1e9
+    monkeypatch.setattr(estimate, "shape", lambda folder: KNOWN["base (2.7 million weights)"])
+    one = max(n.bytes for n in needs(recipe, KNOWN["base (2.7 million weights)"], 1, False)) / 1e9
     free(1.2 * one, monkeypatch)
     assert preflight(recipe, 1)
     with refused("memory: ", "each of 2 workers", "--workers 1"):

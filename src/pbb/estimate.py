@@ -243,7 +243,7 @@ def _count(weights: int) -> str:
 
 
 KNOWN = {
-    "base (2.9 million weights)": Shape(2_900_000, 8, 160, 416, 5, 2048),
+    "base (2.7 million weights)": Shape(2_747_040, 8, 160, 416, 5, 2048),
     "smollm2 (135 million)": Shape(134_515_008, 30, 576, 1536, 9, 49152),
     "a Llama of 1 billion": Shape(1_235_814_400, 16, 2048, 8192, 32, 128256),
     "a Llama of 8 billion": Shape(8_030_261_248, 32, 4096, 14336, 32, 128256),

@@ -1,6 +1,6 @@
 """Makes the embedded models: `pbb pretrain` (about three hours on two cores), whose results ship in models/base and models/base-strings.
 
-A Llama of 2.9 million parameters with a tokenizer of its own, trained in six phases on the corpus of `pbb.documents.pretraining`: fresh
+A Llama of 2.7 million parameters with a tokenizer of its own, trained in six phases on the corpus of `pbb.documents.pretraining`: fresh
 programs with their source in context, and a library that is read by name. The base is what five phases of Random Arithmetic leave; a sixth,
 half of it ciphers and grammars, makes base-strings. They play the pretrained LLM; their in-context accuracy is measured on fresh programs at
 the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
@@ -60,7 +60,7 @@ STEPS = (3000, 5000, 3600, 1600, 2500, 3600)
 
 
 def configuration() -> LlamaConfig:
-    """A stock Llama: width 160, 8 layers, 2.9 million parameters, embeddings tied."""
+    """A stock Llama: width 160, 8 layers, 2.7 million parameters, embeddings tied."""
     return LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=WIDTH,
