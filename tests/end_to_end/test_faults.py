@@ -162,8 +162,10 @@ def test_two_runs_at_once_share_the_work(bad_day: BadDay) -> None:
     counts = [re.search(r"(\d+) steps run, (\d+) reused", out) for _, out, _ in bad_day.both]
     assert all(counts) and {int(c[1]) + int(c[2]) for c in counts if c} == {18}
     before = bad_day.stopped[1].count(": done, ")
-    # the damaged and the two without DONE, and nothing that rests on them
-    assert sum(int(c[1]) for c in counts if c) + before == len(bad_day.damaged) + 2
+    # the damaged and the two without DONE, each once, and nothing that rests on them; those two that were at work at Ctrl-C may have
+    # ended without a word
+    again = len(bad_day.damaged) + 2
+    assert again - 2 <= sum(int(c[1]) for c in counts if c) + before <= again
     events = [json.loads(line) for line in (bad_day.run / "events.jsonl").read_text().splitlines()]
     assert all(events)  # two writers, and every line is whole
 
