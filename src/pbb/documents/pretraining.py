@@ -21,7 +21,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pbb.documents.pretraining_strings import strings_document
+from pbb.documents.pretraining_strings import drilled, strings_document
 from pbb.documents.render import (
     Document,
     Representation,
@@ -158,14 +158,7 @@ def drill(rng: random.Random, t: Templates, dials: Dials) -> Document:
             value, peak = run([s], x)
             if peak <= dials.bound:
                 shown = expression(Assign(s.target, s.op, str(x), s.right))
-                return Document(
-                    prompt=prompt(t, rng, shown, "direct"),
-                    completion=str(value) + rng.choice(t.tails),
-                    program="",
-                    group="io",
-                    kind="execution",
-                    ask="direct",
-                )
+                return drilled(t, rng, shown, str(value))
 
 
 def _steps(e: Example) -> list[TraceStep]:

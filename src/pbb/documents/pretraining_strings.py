@@ -62,6 +62,18 @@ def fresh_cipher(
     return program(name, c, "io", {"train": [call(c, text(rng, "both", size, length), shift)]}, length, {})
 
 
+def drilled(t: Templates, rng: random.Random, shown: str, value: str) -> Document:
+    """An expression that is asked for directly, without a program."""
+    return Document(
+        prompt=prompt(t, rng, shown, "direct"),
+        completion=value + rng.choice(t.tails),
+        program="",
+        group="io",
+        kind="execution",
+        ask="direct",
+    )
+
+
 def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document:
     """One letter moved, as in the middle of a trace: `What is h + 3? Only the answer.`; or its number, counted from 0."""
     at = rng.randrange(size)
@@ -71,14 +83,7 @@ def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document
         move, sign = rng.randrange(2 * size + 1), rng.choice("+-")
         shown = f"{ALPHABET[at]} {sign} {move}"
         value = ALPHABET[(at + move if sign == "+" else at - move) % size]
-    return Document(
-        prompt=prompt(t, rng, shown, "direct"),
-        completion=value + rng.choice(t.tails),
-        program="",
-        group="io",
-        kind="execution",
-        ask="direct",
-    )
+    return drilled(t, rng, shown, value)
 
 
 def spelling(rng: random.Random, t: Templates, letters: str, longest: int = 8) -> Document:
@@ -102,14 +107,7 @@ def spelling(rng: random.Random, t: Templates, letters: str, longest: int = 8) -
     else:
         other = some()
         shown, value = f"{text!r} + {other!r}", text + other
-    return Document(
-        prompt=prompt(t, rng, shown, "direct"),
-        completion=repr(value) + rng.choice(t.tails),
-        program="",
-        group="io",
-        kind="execution",
-        ask="direct",
-    )
+    return drilled(t, rng, shown, repr(value))
 
 
 def fresh_rules(rng: random.Random) -> Rules:
@@ -141,13 +139,8 @@ def step_drill(rng: random.Random, t: Templates) -> Document:
         form = form if after.islower() or len(after) > 10 else after
     symbol = next(s for s in form if s in rules)
     choice = rng.randrange(3)
-    return Document(
-        prompt=prompt(t, rng, f"{form!r} with {symbol} = {rules[symbol][choice]!r}", "direct"),
-        completion=repr(step(rules, form, choice)) + rng.choice(t.tails),
-        program="",
-        group="io",
-        kind="execution",
-        ask="direct",
+    return drilled(
+        t, rng, f"{form!r} with {symbol} = {rules[symbol][choice]!r}", repr(step(rules, form, choice))
     )
 
 
