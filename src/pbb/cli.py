@@ -22,7 +22,7 @@ import typer
 
 from pbb import __version__, machines
 from pbb.errors import PbbError
-from pbb.options import AsJson, Model, RecipeName, Seeds, Settings
+from pbb.options import AsJson, Model, RecipeName, Runs, Seeds, Settings, Threads, Workers
 
 if TYPE_CHECKING:
     from pbb.experiment import RunResult
@@ -58,11 +58,9 @@ def run_command(
     model: Model = None,
     seeds: Seeds = None,
     settings: Settings = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")] = 1,
+    out: Runs = Path("runs"),
+    workers: Workers = None,
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, or continue it where it stopped; a finished one costs nothing to ask for again."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pbb.errors import PbbError
-from pbb.options import AsJson, Model, RecipeName, Seeds, Settings
+from pbb.options import AsJson, Model, RecipeName, Runs, Seeds, Settings, Threads, Workers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,11 +102,9 @@ def sweep_command(
     arm: Annotated[
         str | None, typer.Option(help="The arm that the table shows; by default the first claimed, or last.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")] = 1,
+    out: Runs = Path("runs"),
+    workers: Workers = None,
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe at many settings, sharing what they have in common; the same command continues."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,3 +24,6 @@ Settings = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, and nothing else on standard output.")
 ]
+Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")]
+Threads = Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")]
