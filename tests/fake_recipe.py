@@ -88,12 +88,12 @@ def graph(recipe: Recipe) -> list[Step]:
 
 
 def modules() -> dict[str, ModuleType]:
-    recipe, steps = ModuleType("pbb.recipe"), ModuleType("pbb.steps")
+    recipe, steps = ModuleType("pbb.recipe_file"), ModuleType("pbb.steps")
     recipe.load, recipe.shipped = load, lambda: {"fake": Path("fake.yaml")}  # type: ignore[attr-defined]
     steps.graph = graph  # type: ignore[attr-defined]
     estimate = ModuleType("pbb.estimate")
     estimate.preflight = lambda recipe, workers: []  # type: ignore[attr-defined]
-    return {"pbb.recipe": recipe, "pbb.steps": steps, "pbb.estimate": estimate}
+    return {"pbb.recipe_file": recipe, "pbb.steps": steps, "pbb.estimate": estimate}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pbb import estimate, machine
 from pbb.cli import main
 from pbb.estimate import KNOWN, Shape, fits, need, needs, preflight, shape
 from pbb.models.place import BASE
-from pbb.recipe import Recipe, Stage, load
+from pbb.recipe import Recipe, Stage
+from pbb.recipe_file import load
 
 Refused = Callable[..., AbstractContextManager[None]]
 SMOL = KNOWN["smollm2 (135 million)"]

@@ -15,7 +15,8 @@ import pytest
 from pbb import folder as folders
 from pbb.experiment import as_yaml, evaluations, find_evaluation
 from pbb.graph import Step
-from pbb.recipe import Recipe, load
+from pbb.recipe import Recipe
+from pbb.recipe_file import load
 from pbb.steps import graph
 
 Refused = Callable[..., AbstractContextManager[None]]

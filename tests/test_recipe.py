@@ -13,7 +13,8 @@ import yaml
 from pbb.errors import PbbError
 from pbb.models.place import EMBEDDED
 from pbb.programs.random_arithmetic import Arithmetic
-from pbb.recipe import Recipe, load, shipped
+from pbb.recipe import Recipe
+from pbb.recipe_file import load, shipped
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -232,7 +233,7 @@ def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python:
     reordered = written(tmp_path, dict(reversed(SMALL.items())), "small2.yaml")
     assert load(str(reordered), ["name=small"]).hash() == recipe.hash()
     assert len(recipe.hash()) == 12 and int(recipe.hash(), 16) >= 0
-    code = "import sys; from pbb.recipe import load; print(load(sys.argv[1]).hash())"
+    code = "import sys; from pbb.recipe_file import load; print(load(sys.argv[1]).hash())"
     assert python(code, str(path), hash_seed=77).strip() == recipe.hash()
     changes = [
         "data.io=6",

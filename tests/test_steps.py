@@ -14,7 +14,8 @@ import pytest
 
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
-from pbb.recipe import Recipe, load
+from pbb.recipe import Recipe
+from pbb.recipe_file import load
 from pbb.steps import command, graph
 from pbb.training.rollouts import Grpo
 

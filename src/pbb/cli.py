@@ -198,7 +198,7 @@ def audit(
 def recipes() -> None:
     """List the recipes that come with pbb."""
     from pbb.console import console, recipe_table
-    from pbb.recipe import load, shipped
+    from pbb.recipe_file import load, shipped
 
     console().print(recipe_table({name: load(name).title for name in shipped()}))
 

@@ -92,7 +92,7 @@ def run(
 
 def load(recipe: str | Path, settings: Sequence[str], model: str | None, seeds: int | None) -> Recipe:
     """The recipe with `key=value` settings applied; PbbError where it is unknown or not valid."""
-    from pbb.recipe import load as load_recipe
+    from pbb.recipe_file import load as load_recipe
 
     return load_recipe(str(recipe), overrides=list(settings), model=model, seeds=seeds)
 
@@ -105,6 +105,7 @@ def run_loaded(
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
+    share(steps, directory, Path(out), display)
     here = [directory / "steps" / step.folder for step in steps]
     if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
@@ -114,6 +115,25 @@ def run_loaded(
     outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
     publish(steps, directory)
     return RunResult(directory, outcome)
+
+
+def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | None) -> None:
+    """Take over what other runs below `out` have finished of these very steps: a stage 1 that recipes have in common is trained once.
+
+    A step's hash covers all that it depends on, so it does not matter whose it was; the report alone tells of the run that it is in.
+    """
+    wanted = {s.folder for s in steps if s.kind != "report" and not (directory / "steps" / s.folder).exists()}
+    taken: dict[str, str] = {}
+    for done in sorted(out.glob("*/*/steps/*/DONE")) if wanted else []:
+        found = done.parent
+        if found.name in wanted - taken.keys():
+            (directory / "steps").mkdir(exist_ok=True)
+            if folders.adopt(found, directory / "steps" / found.name):
+                taken[found.name] = f"{found.parts[-4]}/{found.parts[-3]}"
+    if taken and display:
+        display.line(
+            f"{len(taken)} of {len(steps)} steps taken from {', '.join(sorted(set(taken.values())))}"
+        )
 
 
 def _preflight(

@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,32 @@ def mark_done(folder: Path, facts: dict[str, Any]) -> None:
             _sync(path)
             outputs[name.as_posix()] = {"bytes": path.stat().st_size, "sha256": digest(path)}
     write_json(folder / "DONE", {**facts, "outputs": outputs})
+
+
+def adopt(finished: Path, folder: Path) -> bool:
+    """Make `folder` what the finished folder is, where there is none yet: by links to its files, or copies where links cannot be.
+
+    Checkpoints stay behind. False where `finished` is not what its DONE says, or another process came first.
+    """
+    if folder.exists() or state(finished) != "done":
+        return False
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    names = [Path(name) for name in read_json(finished / "DONE")["outputs"]]
+    kept = [Path(name) for name in NOT_OUTPUTS if (finished / name).is_file()]
+    try:
+        for name in (*names, *kept):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(finished / name, temporary / name)
+            except OSError:
+                shutil.copy2(finished / name, temporary / name)
+        os.rename(temporary, folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        return False
+    _sync(folder.parent)
+    return True
 
 
 def set_aside(folder: Path) -> Path:

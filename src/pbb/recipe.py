@@ -1,26 +1,19 @@
-"""What an experiment is: the models of a recipe file, and how one is found, overridden and checked.
+"""What an experiment is: data, templates, stages (a mix of documents and how to train on it), arms (chains of stages) and the evaluation.
 
-A recipe is YAML: data, templates, stages (a mix of documents and how to train on it), arms (chains of stages) and the evaluation.
-`models:` holds, by model name, the changes that size the same recipe for another model; `extends:` lays a file over another recipe, one that
-is shipped or a file named from the extending file's folder, where null takes a key away. Order of precedence: the extended recipe, the file,
-its changes for the model (of the file, `--model` or `--set model=`), `--set key=value`.
+The file it comes from, and what that may leave to others, is the matter of `pbb.recipe_file`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share
 from pbb.documents.render import Representation
-from pbb.errors import PbbError
 from pbb.programs.compose import Compose
 from pbb.programs.families import AnyData
 from pbb.programs.grammars import Grammars
@@ -44,11 +37,6 @@ class Phrasings(Strict):
 
 
 BATCH = 16
-LARGEST = 100_000
-"""Values that a recipe file may hold once its aliases are written out."""
-LONGEST = 1_000
-"""Characters of a recipe's name or path."""
-MOST_SEEDS = 10_000
 
 
 def _kind(part: Any) -> str:
@@ -65,11 +53,20 @@ class Stage(Strict):
     With `method: grpo` the documents' prompts are what rollouts are drawn for, their completions serve to verify the answers
     only, and `grpo` holds the dials, spelled out in the resolved recipe. A stage of SFT resolves as if there were no such keys.
 
+    templates: phrasings of this stage's documents, where they are not the recipe's. exposures: multiplies `per_program` throughout.
+    programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
+    are then drawn anew.
+
     `lora`, `bf16`, `checkpointing`, `accumulate` and `report_to` are those of `pbb.training.loop.Settings`.
     """
 
     mix: list[Part] = Field(default_factory=list)
     of: list[str] = Field(default_factory=list)
+    templates: Phrasings | None = Field(None, exclude_if=lambda phrasings: phrasings is None)
+    exposures: float = Field(1, gt=0, exclude_if=lambda factor: factor == 1)
+    programs: dict[Group, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, exclude_if=lambda counts: not counts
+    )
     method: Literal["sft", "grpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
     batch_size: int = Field(BATCH, gt=0)
@@ -85,6 +82,19 @@ class Stage(Strict):
     report_to: list[Literal["trackio", "tensorboard", "wandb"]] = Field(
         default_factory=list, exclude_if=lambda trackers: not trackers
     )
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its documents are drawn for it, rather than those of other stages joined."""
+        return bool(self.mix) or self.exposures != 1 or bool(self.programs)
+
+    def changed(self, part: Share | Chat) -> Share | Chat:
+        """A part of a mix with this stage's exposures, and of no more programs than it shows."""
+        if isinstance(part, Chat):
+            return part
+        most = [count for count in (part.programs, self.programs.get(part.group)) if count]
+        changes = {"per_program": part.per_program * self.exposures, "programs": min(most, default=None)}
+        return part.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _passes(self) -> Stage:
@@ -117,16 +127,19 @@ class Arm(Strict):
 class Curve(Strict):
     """A figure of the report: accuracy against a dial that arms differ in.
 
-    below: what the dial counts. at: its settings, in order. lines: by label, the arm at each setting. beside: arms that have no place
-    on the dial, drawn as levels.
+    below: what the dial counts. at: its settings, in order. lines: by label, the arm at each setting, null where there is none. beside: arms
+    that have no place on the dial, drawn as levels. group: whose answers are drawn, one figure for each group if it is not said;
+    beside_group: whose answers the levels are, if not the same group's.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
     title: str
     below: str
-    at: list[float] = Field(min_length=2)
-    lines: dict[str, list[str]] = Field(min_length=1, max_length=6)
+    at: list[float | str] = Field(min_length=2)
+    lines: dict[str, list[str | None]] = Field(min_length=1, max_length=6)
     beside: list[str] = Field(default_factory=list, max_length=4)
+    group: Group | None = Field(None, exclude_if=lambda group: group is None)
+    beside_group: Group | None = Field(None, exclude_if=lambda group: group is None)
 
     @model_validator(mode="after")
     def _complete(self) -> Curve:
@@ -197,6 +210,10 @@ class Recipe(Strict):
         for name, stage in self.stages.items():
             if bool(stage.mix) == bool(stage.of):
                 raise ValueError(f"stages.{name}: give either mix or of")
+            if stage.of and stage.templates:
+                raise ValueError(
+                    f"stages.{name}.templates: the documents are those of other stages: give mix"
+                )
             for other in stage.of:
                 if other not in self.stages or self.stages[other].of:
                     raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
@@ -216,7 +233,7 @@ class Recipe(Strict):
                     raise ValueError(f"hypotheses.{number}.{key}: no arm {name!r}")
         for curve in self.curves:
             for arm_name in (*curve.beside, *(a for line in curve.lines.values() for a in line)):
-                if arm_name not in self.arms:
+                if arm_name is not None and arm_name not in self.arms:
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
@@ -249,14 +266,39 @@ class Recipe(Strict):
         return getattr(dials, group.removesuffix("_composed"), 0)
 
     def mix(self, stage: str) -> list[Share | Chat]:
-        """The parts of a stage, its own or those of the stages it is made of."""
+        """The parts of a stage, its own or those of the stages it is made of, as its `exposures` and `programs` change them."""
         s = self.stages[stage]
-        return s.mix or [share for other in s.of for share in self.stages[other].mix]
+        return [
+            s.changed(self.stages[other].changed(part)) for other in s.of for part in self.stages[other].mix
+        ] or [s.changed(part) for part in s.mix]
+
+    def source(self, stage: str) -> str:
+        """The first stage with the very documents of this one: stages that differ in how they are trained alone share them."""
+        mix, phrasings = self.mix(stage), self.stages[stage].templates
+        return next(
+            name
+            for name, other in self.stages.items()
+            if other.drawn and self.mix(name) == mix and other.templates == phrasings
+        )
+
+    def shown(self, arm: str) -> dict[Group, int]:
+        """By group, how many programs an arm is shown, for groups of which all its stages leave some out."""
+        parts = [
+            part for stage in self.arms[arm].stages for part in self.mix(stage) if isinstance(part, Share)
+        ]
+        return {
+            group: max(part.programs or 0 for part in of_group)
+            for group in self.groups()
+            if (of_group := [part for part in parts if part.group == group])
+            and all(part.programs and part.programs < self.size(group) for part in of_group)
+        }
 
     def documents(self, stage: str) -> float:
         """How many documents a stage has, on average where shares are fractional."""
         return sum(
-            part.count if isinstance(part, Chat) else part.per_program * self.size(part.group)
+            part.count
+            if isinstance(part, Chat)
+            else part.per_program * min(self.size(part.group), part.programs or self.size(part.group))
             for part in self.mix(stage)
         )
 
@@ -280,174 +322,3 @@ class Recipe(Strict):
     def hash(self) -> str:
         """12 hexadecimal digits of the resolved recipe."""
         return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    folder = resources.files("pbb") / "recipes"
-    return {
-        p.name.removesuffix(".yaml"): Path(str(p))
-        for p in sorted(folder.iterdir(), key=lambda p: p.name)
-        if p.name.endswith(".yaml")
-    }
-
-
-def load(
-    name: str, overrides: list[str] | None = None, model: str | None = None, seeds: int | None = None
-) -> Recipe:
-    """A recipe by name or path, sized for the model, with `key=value` overrides applied.
-
-    Raises:
-        PbbError: no such recipe, no such key, or a value of the wrong type.
-    """
-    path, data = _read(name)
-    data.setdefault("name", path.stem)
-    sizes = data.pop("models", None) or {}
-    if not isinstance(sizes, dict):
-        raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
-    changes = [_change(item) for item in overrides or []]
-    if model is not None:
-        data["model"] = model
-    for keys, value, _ in changes:
-        if keys == ["model"] and isinstance(value, str):
-            data["model"] = value  # before the sizes, which are those of the model that is used in the end
-    if not isinstance(data.get("model", "base"), str):
-        raise PbbError(f"recipe: {path}: model: expected a name")
-    size = sizes.get(data.get("model", "base")) or {}
-    if not isinstance(size, dict):
-        raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
-    _lay(data, size)
-    for keys, value, item in changes:
-        _set(data, keys, value, item)
-    if seeds is not None:
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
-        data["seeds"] = list(range(seeds))
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as e:
-        first = e.errors()[0]
-        loc = first["loc"]
-        # what follows "data" is the family, which is no key of the file
-        if first["type"] == "family":
-            loc = (*loc, "", "family")
-        loc = tuple(part for part in loc if part not in ("share", "chat") or loc[0] != "stages")
-        where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
-        message = first["msg"].removeprefix("Value error, ")
-        hint = "no such key" if first["type"] == "extra_forbidden" else message
-        raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
-
-
-def _change(item: str) -> tuple[list[str], Any, str]:
-    """The keys and the value of a `key=value` override, and its text for messages."""
-    key, equals, value = item.partition("=")
-    if not equals:
-        raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
-    try:
-        return key.split("."), _unshared(yaml.safe_load(value)), item
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
-
-
-def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
-    """A recipe file as plain data, laid over the recipe that it `extends`; `asked_by` are the files that led here."""
-    known = shipped()
-    if len(name) > LONGEST:
-        raise PbbError(
-            f"recipe: {name[:40]!r}...: a name of {len(name)} characters: give the name or path of a recipe"
-        )
-    here = asked_by[-1].parent if asked_by else Path()
-    path = known.get(name) or here / name
-    if name not in known and not path.is_file():
-        where = f"recipe: {asked_by[-1]}: extends: " if asked_by else ""
-        beside = f" in {here}" if asked_by else ""
-        raise PbbError(f"{where}no recipe {name!r}: neither a file{beside} nor one of: {', '.join(known)}")
-    if any(path.resolve() == other.resolve() for other in asked_by):
-        raise PbbError(f"recipe: {asked_by[-1]}: extends: {name!r} extends this file in turn: name another")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as e:
-        raise PbbError(f"cannot read recipe: {path}: {e}") from e
-    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February
-        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())[:300]}") from e
-    if not isinstance(data, dict):
-        raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
-    try:
-        data = _unshared(data)
-    except ValueError as e:
-        raise PbbError(f"recipe: {path}: {e}") from e
-    base = data.pop("extends", None)
-    if base is None:
-        return path, data
-    if not isinstance(base, str):
-        raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
-    below = _read(base, (*asked_by, path))[1]
-    below.pop("name", None)
-    _lay(below, data)
-    return path, below
-
-
-def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Changes over a recipe; what it claims and draws of arms that are taken away goes with them."""
-    _merge(below, changes)
-    arms = changes.get("arms")
-    gone = [str(arm) for arm, value in arms.items() if value is None] if isinstance(arms, dict) else []
-    if "hypotheses" not in changes and isinstance(below.get("hypotheses"), list):
-        below["hypotheses"] = [
-            c
-            for c in below["hypotheses"]
-            if not isinstance(c, dict) or {str(c.get("arm")), str(c.get("above"))}.isdisjoint(gone)
-        ]
-    if "curves" not in changes and isinstance(below.get("curves"), list):
-        below["curves"] = [c for c in below["curves"] if not any(repr(arm) in repr(c) for arm in gone)]
-
-
-def _unshared(value: Any) -> Any:
-    """A copy in which what a YAML alias names stands at each of its places anew, so that one can be overridden alone.
-
-    Raises ValueError where that makes far more of it than a recipe is, as aliases of aliases do, or an alias of what it stands in.
-    """
-    left = LARGEST
-
-    def copied(value: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise ValueError(f"its aliases make more than {LARGEST} values of it: write it without them")
-        if isinstance(value, dict):
-            return {key: copied(v) for key, v in value.items()}
-        return [copied(v) for v in value] if isinstance(value, list) else value
-
-    try:
-        return copied(value)
-    except RecursionError:
-        raise ValueError("it is nested too deeply, or an alias names what it stands in") from None
-
-
-def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Deep update; a list or a value replaces what stood there, null takes it away."""
-    for key, value in changes.items():
-        if value is None:
-            into.pop(key, None)
-        elif isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _set(data: Any, keys: list[str], value: Any, item: str) -> None:
-    """Set one nested key; a number walks into a list."""
-    for key in keys[:-1]:
-        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
-            data = data[int(key)]
-        elif isinstance(data, dict):
-            data = data.setdefault(key, {})
-        else:
-            raise PbbError(f"--set {item}: there is nothing under {key!r}")
-    last = keys[-1]
-    if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
-        data[int(last)] = value
-    elif isinstance(data, dict):
-        data[last] = value
-    else:
-        raise PbbError(f"--set {item}: there is nothing under {last!r}")

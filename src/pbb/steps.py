@@ -75,10 +75,10 @@ def graph(recipe: Recipe) -> list[Step]:
             expected_seconds=3,
         )
         documents = {
-            name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.mix
+            name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.drawn
         }
         for name, s in recipe.stages.items():
-            if s.of:
+            if not s.drawn:
                 documents[name] = Step(
                     kind="documents",
                     label=f"documents {name}, seed {seed}",
@@ -148,15 +148,16 @@ def _control(recipe: Recipe) -> dict[str, str]:
 def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
     from pbb.documents.chats import Chat, digest
 
-    mix = [part.model_dump(mode="json") for part in recipe.stages[stage].mix]
-    chats = {part.path: digest(part) for part in recipe.stages[stage].mix if isinstance(part, Chat)}
+    stage = recipe.source(stage)
+    mix = [part.model_dump(mode="json") for part in recipe.mix(stage)]
+    chats = {part.path: digest(part) for part in recipe.mix(stage) if isinstance(part, Chat)}
     return Step(
         kind="documents",
         label=f"documents {stage}, seed {seed}",
         config={
             "stage": stage,
             "mix": mix,
-            "templates": recipe.templates.model_dump(),
+            "templates": (recipe.stages[stage].templates or recipe.templates).model_dump(),
             "phrasings": recipe.data.templates,
             "seed": seed,
             **({"chats": chats} if chats else {}),
@@ -177,7 +178,7 @@ def _training(
     identity: dict[str, str],
 ) -> Step:
     stage = recipe.stages[chain[-1]]
-    unused = {"mix", "of", "method"} | ({"batch_size"} if stage.grpo else set())
+    unused = {"mix", "of", "method", "templates", "exposures"} | ({"batch_size"} if stage.grpo else set())
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
     size = recipe.documents(chain[-1])
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
@@ -200,6 +201,7 @@ def _evaluation(
     recipe: Recipe, arm: str, seed: int, programs: Step, model: Step | None, identity: dict[str, str]
 ) -> Step:
     e = recipe.evaluation
+    shown = recipe.shown(arm)
     return Step(
         kind="evaluate",
         label=f"evaluate {arm}, seed {seed}",
@@ -212,6 +214,7 @@ def _evaluation(
             "represent": recipe.represent,
             "planted": recipe.wrong(arm),
             "splits": {g: recipe.splits(g) for g in recipe.groups()},
+            **({"shown": shown} if shown else {}),
             **({} if recipe.data.isolate() is None else {"isolate": recipe.data.isolate()}),
             **({} if model else identity),
         },
@@ -316,14 +319,17 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
 
 
 def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:
-    """The programs that an evaluation asks about, and all that it asks of them."""
+    """The programs that an evaluation asks about (of those that its arm was shown), and all that it asks of them."""
     import random
 
     from pbb.documents.render import templates
     from pbb.evaluation.ask import questions
 
     order = ("source_only", "io", "source_only_composed", "io_composed")
-    of_group = {g: [p for p in programs if p.group == g] for g in order if g in config["splits"]}
+    shown = config.get("shown", {})
+    of_group = {
+        g: [p for p in programs if p.group == g][: shown.get(g)] for g in order if g in config["splits"]
+    }
     e = config["evaluation"]
     rng = random.Random(f"evaluated:{config['seed']}")
     of_group["io"] = rng.sample(of_group["io"], min(e["io_programs"], len(of_group["io"])))

@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, environment, graph_of, load, publish
+from pbb.experiment import as_yaml, environment, graph_of, load, publish, share
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
@@ -130,6 +130,7 @@ def sweep(
     root = (out / found[0].recipe.name / "sweep").absolute()
     (root / "steps").mkdir(parents=True, exist_ok=True)
     progress = Progress(root, found)
+    share(ordered(step for point in found for step in point.steps), root, out, display)
     if any(folders.state(root / "steps" / step.folder) != "done" for point in found for step in point.steps):
         folders.write_json(root / "environment.json", environment(threads))
     if tasks is None:

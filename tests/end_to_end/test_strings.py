@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pbb.experiment import run
-from pbb.recipe import load
+from pbb.recipe_file import load
 
 SMALL: dict[str, Any] = {
     "data": {"io": 8, "source_only": 4, "train_inputs": 6, "test_inputs": 4},

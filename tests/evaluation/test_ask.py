@@ -22,7 +22,7 @@ from pbb.programs.arithmetic_prose import parse as read_prose
 from pbb.programs.program import Example, Program, TraceStep, read_programs
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.progress import Progress
-from pbb.recipe import load, shipped
+from pbb.recipe_file import load, shipped
 from pbb.steps import graph, make_programs
 
 T = templates("arithmetic")

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from pbb.cli import main
 from pbb.errors import PbbError
-from pbb.recipe import load, shipped
+from pbb.recipe_file import load, shipped
 
 Verdict = str  # "taken" or "refused"
 

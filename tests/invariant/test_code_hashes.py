@@ -9,7 +9,7 @@ import pytest
 
 import pbb
 from pbb.graph import Step, function_digest, modules_needed, ordered
-from pbb.recipe import load
+from pbb.recipe_file import load
 from pbb.steps import graph
 
 ROOT = Path(pbb.__file__).parent

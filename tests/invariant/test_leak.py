@@ -20,7 +20,7 @@ from pbb.documents.corpus import disguised, planted
 from pbb.documents.render import templates
 from pbb.programs.program import Program, read_programs
 from pbb.programs.sandbox import Worker
-from pbb.recipe import load
+from pbb.recipe_file import load
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -18,7 +18,7 @@ import pytest
 from pbb.documents.corpus import disguised, planted
 from pbb.documents.render import templates, trace_text
 from pbb.programs.program import Example, Program, read_programs
-from pbb.recipe import load
+from pbb.recipe_file import load
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -17,7 +17,7 @@ import pytest
 from pbb.documents.corpus import disguised, planted
 from pbb.documents.render import templates
 from pbb.programs.program import Program, read_programs
-from pbb.recipe import load
+from pbb.recipe_file import load
 
 sys.path.insert(0, str(Path(__file__).parent))
 

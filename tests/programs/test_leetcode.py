@@ -22,7 +22,7 @@ from pbb.programs.leetcode import Leetcode, make, prepare, two_workers, without_
 from pbb.programs.leetcode_verify import Needs, working  # noqa: E402
 from pbb.programs.program import Program, read_programs  # noqa: E402
 from pbb.programs.sandbox import Outcome, Traced, TracedLine, Worker  # noqa: E402
-from pbb.recipe import load  # noqa: E402
+from pbb.recipe_file import load  # noqa: E402
 
 REASON = unavailable()
 walled = pytest.mark.skipif(REASON is not None, reason=f"no isolation here: {REASON}")

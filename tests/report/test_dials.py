@@ -10,7 +10,7 @@ import pytest
 from fake_run import Run
 
 from pbb.errors import PbbError
-from pbb.recipe import load
+from pbb.recipe_file import load
 from pbb.report import write_report
 from pbb.report.dials import dial
 from pbb.report.scoreboard import Scoreboard

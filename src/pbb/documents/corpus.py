@@ -38,6 +38,7 @@ class Share(BaseModel):
     form: what a declaration tells: the whole source, one step of it (part), or one way through it (path).
     wrong: declarations under permuted names. context: executions with the source in the prompt, which keep the interpreter that the
     model came with. represent: the form in which declarations, recitals and contexts show the program.
+    programs, inputs: only the first so many programs of the group, only the first so many train inputs of each; None for all.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +50,8 @@ class Share(BaseModel):
     wrong: bool = False
     context: bool = False
     represent: Representation = "source"
+    programs: int | None = Field(None, ge=1, exclude_if=lambda count: count is None)
+    inputs: int | None = Field(None, ge=1, exclude_if=lambda count: count is None)
 
     @model_validator(mode="after")
     def _sensible(self) -> Share:
@@ -60,6 +63,8 @@ class Share(BaseModel):
             )
         if self.kind == "execution" and (self.form != "whole" or self.wrong):
             raise ValueError("form and wrong are for declarations")
+        if self.kind == "declaration" and self.inputs is not None:
+            raise ValueError("inputs is for executions: a declaration shows none")
         if self.context and (self.kind != "execution" or self.ask == "recite"):
             raise ValueError("context is for executions, direct or trace")
         if self.wrong and self.group != "source_only":
@@ -111,9 +116,7 @@ def stage_documents(
         if isinstance(share, Chat):
             documents += replayed(share, random.Random(f"chat:{seed}:{stage}:{number}"))
             continue
-        for p in programs:
-            if p.group != share.group:
-                continue
+        for p in [p for p in programs if p.group == share.group][: share.programs]:
             shown = disguised(p, swapped[p.name]) if share.wrong else p
             rng = random.Random(f"documents:{seed}:{stage}:{number}:{p.name}")
             whole, rest = divmod(share.per_program, 1)
@@ -125,7 +128,7 @@ def stage_documents(
 
 def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:
     if share.kind == "execution" and share.ask is not None:
-        e = rng.choice(p.calls("train"))
+        e = rng.choice(p.calls("train")[: share.inputs])
         return execution(p, e, share.ask, t, rng, share.represent, share.represent if share.context else None)
     if share.form == "whole":
         return declaration(p, t, rng, share.represent)

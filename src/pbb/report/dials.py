@@ -1,4 +1,4 @@
-"""Accuracy against a dial that arms differ in: executions trained on, phrasings, replay.
+"""Accuracy against a dial that arms differ in: executions trained on, phrasings, replay, programs.
 
 A recipe's `curves:` says which arms stand where along which line; the figure has a panel for each way of asking, and levels for
 arms that have no place on the dial. Settings stand at equal distances, in the order of the recipe, since dials are turned by factors.
@@ -23,9 +23,15 @@ DASHES = ((0, (5, 3)), (0, (1.5, 2)), (0, (6, 2, 1.5, 2)), (0, (3, 5)))
 
 
 def dial(board: Scoreboard, curve: dict[str, Any], group: str) -> Chart | None:
-    """One curve of the recipe on held-out inputs of a group: {name, title, below, at, lines, beside}."""
-    lines: dict[str, list[str]] = curve["lines"]
-    arms = {arm for line in lines.values() for arm in line}
+    """One curve of the recipe on held-out inputs of a group: {name, title, below, at, lines, beside}, and of which groups it is, if it says so.
+
+    None where there are no answers, or the curve is of another group.
+    """
+    if curve.get("group", group) != group:
+        return None
+    of_levels = curve.get("beside_group", group)
+    lines: dict[str, list[str | None]] = curve["lines"]
+    arms = {arm for line in lines.values() for arm in line if arm is not None}
     asks = [ask for ask in PANELS if any(_cell(board, arm, group, ask) for arm in arms)]
     if not asks:
         return None
@@ -38,12 +44,13 @@ def dial(board: Scoreboard, curve: dict[str, Any], group: str) -> Chart | None:
         for arm, dashes in zip(curve["beside"], DASHES, strict=False)
     }
     key = [(look, label) for label, look in looks.items()]
-    key += [(look, arm_label(arm)) for arm, look in levels.items()]
+    whose = "" if of_levels == group else f", {group_label(of_levels)}"
+    key += [(look, arm_label(arm) + whose) for arm, look in levels.items()]
 
     def paint(ax: Axes, ask: str) -> None:
         for place, (label, look) in enumerate(looks.items()):
             nudge = 0.06 * (place - (len(looks) - 1) / 2)
-            rows = [(x + nudge, _cell(board, arm, group, ask)) for x, arm in enumerate(lines[label])]
+            rows = [(x + nudge, _cell(board, arm, group, ask)) for x, arm in enumerate(lines[label]) if arm]
             known = [(x, row) for x, row in rows if row]
             for x, row in known:
                 if row.get("low") is not None:
@@ -52,10 +59,12 @@ def dial(board: Scoreboard, curve: dict[str, Any], group: str) -> Chart | None:
                     )
             ax.plot([x for x, _ in known], [row["accuracy"] for _, row in known], clip_on=False, **look)
         for arm, look in levels.items():
-            if level := _cell(board, arm, group, ask):
+            if level := _cell(board, arm, of_levels, ask):
                 ax.axhline(level["accuracy"], zorder=1, **look)
         ax.set_xlim(-0.3, len(curve["at"]) - 0.7)
-        ax.set_xticks(range(len(curve["at"])), [f"{at:g}" for at in curve["at"]])
+        ax.set_xticks(
+            range(len(curve["at"])), [at if isinstance(at, str) else f"{at:g}" for at in curve["at"]]
+        )
         ax.set_ylim(-0.02, 1.02)
         share_axis(ax.yaxis)
 
@@ -74,14 +83,14 @@ def _cell(board: Scoreboard, arm: str, group: str, ask: str) -> Row | None:
 def _table(board: Scoreboard, curve: dict[str, Any], group: str) -> list[Row]:
     """A line of the CSV for every point, single seeds included; levels have no place on the dial."""
     places = [
-        (label, at, arm)
+        (label, at, arm, group)
         for label, arms in curve["lines"].items()
         for at, arm in zip(curve["at"], arms, strict=True)
     ]
-    places += [("", None, arm) for arm in curve["beside"]]
+    places += [("", None, arm, curve.get("beside_group", group)) for arm in curve["beside"]]
     return [
         {"line": label, "at": at, **pick(row, CELL)}
-        for label, at, arm in places
+        for label, at, arm, of in places
         for row in board.sorted_rows()
-        if row["arm"] == arm and row["group"] == group and row["split"] == held_out(row["ask"])
+        if row["arm"] == arm and row["group"] == of and row["split"] == held_out(row["ask"])
     ]

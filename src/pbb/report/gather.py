@@ -70,9 +70,9 @@ def _run(run: Path, beside: Path) -> dict[str, Any]:
     if board is None:
         return told
     finding, caveats = headline(board)
-    charts = [dial(board, curve, "source_only") for curve in recipe.get("curves") or []] or [
-        figures.accuracy(board, "source_only")
-    ]
+    charts = [
+        dial(board, curve, curve.get("group", "source_only")) for curve in recipe.get("curves") or []
+    ] or [figures.accuracy(board, "source_only")]
     cost = (board.scores.get("cost") or {}).get("seconds")
     return told | {
         "finding": finding,

@@ -1,0 +1,228 @@
+"""A recipe's file: how one is found, laid over another, sized for a model, overridden and checked.
+
+A recipe is YAML. `extends:` lays the file over another recipe, one that is shipped or a file named from the extending file's folder, where
+null takes a key away. `models:` holds, by model name, the changes that size the same recipe for another model. A stage may be `like:` another
+one, with changes. Order of precedence: the extended recipe, the file, its changes for the model (of the file, `--model` or `--set model=`),
+`--set key=value`; stages that are like others follow these.
+"""
+
+from __future__ import annotations
+
+import copy
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pbb.errors import PbbError
+from pbb.recipe import Recipe
+
+LARGEST = 100_000
+"""Values that a recipe file may hold once its aliases are written out."""
+LONGEST = 1_000
+"""Characters of a recipe's name or path."""
+MOST_SEEDS = 10_000
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = resources.files("pbb") / "recipes"
+    return {
+        p.name.removesuffix(".yaml"): Path(str(p))
+        for p in sorted(folder.iterdir(), key=lambda p: p.name)
+        if p.name.endswith(".yaml")
+    }
+
+
+def load(
+    name: str, overrides: list[str] | None = None, model: str | None = None, seeds: int | None = None
+) -> Recipe:
+    """A recipe by name or path, sized for the model, with `key=value` overrides applied.
+
+    Raises:
+        PbbError: no such recipe, no such key, or a value of the wrong type.
+    """
+    path, data = _read(name)
+    data.setdefault("name", path.stem)
+    sizes = data.pop("models", None) or {}
+    if not isinstance(sizes, dict):
+        raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
+    changes = [_change(item) for item in overrides or []]
+    if model is not None:
+        data["model"] = model
+    for keys, value, _ in changes:
+        if keys == ["model"] and isinstance(value, str):
+            data["model"] = value  # before the sizes, which are those of the model that is used in the end
+    if not isinstance(data.get("model", "base"), str):
+        raise PbbError(f"recipe: {path}: model: expected a name")
+    size = sizes.get(data.get("model", "base")) or {}
+    if not isinstance(size, dict):
+        raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
+    _lay(data, size)
+    for keys, value, item in changes:
+        _set(data, keys, value, item)
+    _spell_out(path, data.get("stages"))
+    if seeds is not None:
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
+        data["seeds"] = list(range(seeds))
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        loc = first["loc"]
+        # what follows "data" is the family, which is no key of the file
+        if first["type"] == "family":
+            loc = (*loc, "", "family")
+        loc = tuple(part for part in loc if part not in ("share", "chat") or loc[0] != "stages")
+        where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
+        message = first["msg"].removeprefix("Value error, ")
+        hint = "no such key" if first["type"] == "extra_forbidden" else message
+        raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
+
+
+def _change(item: str) -> tuple[list[str], Any, str]:
+    """The keys and the value of a `key=value` override, and its text for messages."""
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
+    try:
+        return key.split("."), _unshared(yaml.safe_load(value)), item
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
+
+
+def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe file as plain data, laid over the recipe that it `extends`; `asked_by` are the files that led here."""
+    known = shipped()
+    if len(name) > LONGEST:
+        raise PbbError(
+            f"recipe: {name[:40]!r}...: a name of {len(name)} characters: give the name or path of a recipe"
+        )
+    here = asked_by[-1].parent if asked_by else Path()
+    path = known.get(name) or here / name
+    if name not in known and not path.is_file():
+        where = f"recipe: {asked_by[-1]}: extends: " if asked_by else ""
+        beside = f" in {here}" if asked_by else ""
+        raise PbbError(f"{where}no recipe {name!r}: neither a file{beside} nor one of: {', '.join(known)}")
+    if any(path.resolve() == other.resolve() for other in asked_by):
+        raise PbbError(f"recipe: {asked_by[-1]}: extends: {name!r} extends this file in turn: name another")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise PbbError(f"cannot read recipe: {path}: {e}") from e
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February
+        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())[:300]}") from e
+    if not isinstance(data, dict):
+        raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
+    try:
+        data = _unshared(data)
+    except ValueError as e:
+        raise PbbError(f"recipe: {path}: {e}") from e
+    base = data.pop("extends", None)
+    if base is None:
+        return path, data
+    if not isinstance(base, str):
+        raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
+    below = _read(base, (*asked_by, path))[1]
+    below.pop("name", None)
+    _lay(below, data)
+    return path, below
+
+
+def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Changes over a recipe; what it claims and draws of arms that are taken away goes with them."""
+    _merge(below, changes)
+    arms = changes.get("arms")
+    gone = [str(arm) for arm, value in arms.items() if value is None] if isinstance(arms, dict) else []
+    if "hypotheses" not in changes and isinstance(below.get("hypotheses"), list):
+        below["hypotheses"] = [
+            c
+            for c in below["hypotheses"]
+            if not isinstance(c, dict) or {str(c.get("arm")), str(c.get("above"))}.isdisjoint(gone)
+        ]
+    if "curves" not in changes and isinstance(below.get("curves"), list):
+        below["curves"] = [c for c in below["curves"] if not any(repr(arm) in repr(c) for arm in gone)]
+
+
+def _spell_out(path: Path, stages: Any) -> None:
+    """Put in place of `like: other` all that the other stage says, with the stage's own keys over it.
+
+    Raises:
+        PbbError: there is no such stage, or stages are like one another in a circle.
+    """
+    if not isinstance(stages, dict):
+        return
+
+    def spelled(name: str, asked_by: tuple[str, ...] = ()) -> Any:
+        stage = stages[name]
+        if not isinstance(stage, dict) or "like" not in stage:
+            return stage
+        other = stage["like"]
+        where = f"recipe: {path}: stages.{name}.like: {other!r}"
+        if not isinstance(other, str) or not isinstance(stages.get(other), dict):
+            raise PbbError(f"{where}: no such stage: stages are {', '.join(map(str, stages))}")
+        if other in (name, *asked_by):
+            raise PbbError(f"{where}: is like this stage in turn: write one of them out")
+        found = copy.deepcopy(spelled(other, (*asked_by, name)))
+        own = {key: value for key, value in stage.items() if key != "like"}
+        for key, instead in (("mix", "of"), ("of", "mix")):
+            if key in own:
+                found.pop(instead, None)
+        _merge(found, own)
+        return found
+
+    stages.update({name: spelled(name) for name in list(stages)})
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what a YAML alias names stands at each of its places anew, so that one can be overridden alone.
+
+    Raises ValueError where that makes far more of it than a recipe is, as aliases of aliases do, or an alias of what it stands in.
+    """
+    left = LARGEST
+
+    def copied(value: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"its aliases make more than {LARGEST} values of it: write it without them")
+        if isinstance(value, dict):
+            return {key: copied(v) for key, v in value.items()}
+        return [copied(v) for v in value] if isinstance(value, list) else value
+
+    try:
+        return copied(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply, or an alias names what it stands in") from None
+
+
+def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Deep update; a list or a value replaces what stood there, null takes it away."""
+    for key, value in changes.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _set(data: Any, keys: list[str], value: Any, item: str) -> None:
+    """Set one nested key; a number walks into a list."""
+    for key in keys[:-1]:
+        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        elif isinstance(data, dict):
+            data = data.setdefault(key, {})
+        else:
+            raise PbbError(f"--set {item}: there is nothing under {key!r}")
+    last = keys[-1]
+    if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
+        data[int(last)] = value
+    elif isinstance(data, dict):
+        data[last] = value
+    else:
+        raise PbbError(f"--set {item}: there is nothing under {last!r}")
