@@ -105,6 +105,26 @@ def test_options_reach_the_recipe(capfd: Capture) -> None:
     assert (code, out) == (0, "name: fake\na: '1'\n")
 
 
+def test_findings_are_planned_made_and_gathered_and_one_that_fails_leaves_the_others(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pbb.findings.FINDINGS", {"refuse": "Is it?", "fake": "And so?"})
+    code, out, _ = said(capfd, "findings", "--plan", "--json")
+    rows = {row["recipe"]: (row["steps"], row["missing"]) for row in json.loads(out)}
+    assert code == 0 and rows == {"refuse": (5, 5), "fake": (5, 3)}  # programs and documents are the same
+    assert not Path("runs").exists()
+    code, out, err = said(capfd, "findings")
+    assert code == 1 and "Is it?" in out and out.rstrip().endswith("runs/index.html")
+    assert "pbb: refuse: " in err and "2 of 5 steps taken from refuse/0123-3" in err
+    assert (
+        Path("runs/fake/0123-3/scores.json").exists() and "And so" not in Path("runs/index.html").read_text()
+    )
+    code, out, _ = said(capfd, "findings", "fake", "--json")
+    assert (code, json.loads(out)["failed"]) == (0, {})
+    assert "made" in said(capfd, "findings", "fake", "--plan")[1]
+    assert "no finding 'nobody'" in refused(capfd, "findings", "nobody")
+
+
 def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
     row = fake_recipe.row
     rows = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pbb import folder as folders
-from pbb.experiment import as_yaml, evaluations, find_evaluation
+from pbb.experiment import as_yaml, evaluations, find_evaluation, share
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
@@ -135,3 +135,54 @@ def test_of_a_damaged_evaluation_an_older_one_of_other_code_is_no_replacement(
             with refused(folder.name, "pbb run"):
                 found()
         shutil.rmtree(folder)
+
+
+def test_steps_that_another_run_has_finished_are_taken_over(recipe: Recipe, tmp_path: Path) -> None:
+    """By links, so that they take no room; of a damaged one nothing is taken, and the report is always this run's own."""
+    first, second = steps(recipe, "proactive")
+    report = graph(recipe)[-1]
+    there = tmp_path / "other" / "run"
+    for step in (first, second, report):
+        (there / "steps" / step.folder / "sub").mkdir(parents=True)
+        (there / "steps" / step.folder / "sub" / "model.bin").write_bytes(b"weights")
+        folders.write_json(there / "steps" / step.folder / "inputs.json", step.inputs_record())
+        (there / "steps" / step.folder / "checkpoints").mkdir()
+        (there / "steps" / step.folder / "checkpoints" / "big").write_bytes(b"state")
+        folders.mark_done(there / "steps" / step.folder, {})
+    (there / "steps" / second.folder / "sub" / "model.bin").write_bytes(b"Weights")
+    here = tmp_path / "mine" / "run"
+    share([first, second, report], here, tmp_path, None)
+    assert [path.name for path in (here / "steps").iterdir() if not path.name.startswith(".")] == [
+        first.folder
+    ]
+    taken = here / "steps" / first.folder
+    assert folders.state(taken) == "done" and not (taken / "checkpoints").exists()
+    model = Path("steps", first.folder, "sub", "model.bin")
+    assert (here / model).samefile(there / model)
+
+
+def test_a_folder_that_is_there_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
+    (step, _) = steps(recipe, "proactive")
+    finish(tmp_path / "other" / "run", step)
+    begun = tmp_path / "mine" / "run" / "steps" / step.folder
+    begun.mkdir(parents=True)
+    (begun / "spent.json").write_text("7")
+    share([step], tmp_path / "mine" / "run", tmp_path, None)
+    assert folders.state(begun) == "open" and (begun / "spent.json").read_text() == "7"
+    assert not folders.adopt(tmp_path / "other" / "run" / "steps" / step.folder, begun)
+
+
+def test_files_are_copied_where_they_cannot_be_linked(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (step, _) = steps(recipe, "proactive")
+    finished = finish(tmp_path / "other" / "run", step)
+
+    def refuse(*paths: object) -> None:
+        raise OSError("across devices")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "steps").mkdir()
+    assert folders.adopt(finished, tmp_path / "steps" / step.folder)
+    assert folders.state(tmp_path / "steps" / step.folder) == "done"
+    assert not (tmp_path / "steps" / step.folder / "inputs.json").samefile(finished / "inputs.json")

@@ -433,7 +433,8 @@ def test_what_is_claimed_and_drawn_of_arms_that_are_taken_away_goes_with_them(tm
     whole, own = load("arithmetic").hypotheses, load(str(path)).hypotheses
     assert own == [c for c in whole if "wrong-source" not in (c.arm, c.above)] and len(own) < len(whole)
     path.write_text("extends: retroactive\narms: {retroactive-sft-2: null}\n")
-    assert load("retroactive").curves and not load(str(path)).curves
+    (curve,) = load(str(path)).curves
+    assert curve.lines["SFT"] == ["warm-only", None, "retroactive-sft"] and None not in curve.lines["GRPO"]
     path.write_text(
         "extends: arithmetic\narms: {mixed: null}\n"
         "hypotheses: [{says: so, arm: mixed, above: proactive, ask: trace}]\n"
@@ -461,3 +462,107 @@ def test_groups_of_composites_come_with_composites() -> None:
     recipe = load("composition")
     assert [recipe.size(g) for g in recipe.groups()] == [100, 400, 100, 200]
     assert "compose" not in load("arithmetic").resolved()["data"]
+
+
+LIKE: dict[str, Any] = SMALL | {
+    "data": {"io": 8, "source_only": 6},
+    "stages": {
+        "read": {"mix": [SHARE, {**SHARE, "group": "io"}], "batch_size": 4, "learning_rate": 0.5},
+        "slow": {"like": "read", "learning_rate": 0.1},
+        "half": {"like": "slow", "exposures": 0.5, "programs": {"io": 3}},
+        "prose": {"like": "read", "represent": "prose"},
+        "both": {"of": ["read", "half"]},
+        "thin": {"of": ["read", "half"], "exposures": 0.5},
+        "joined": {"like": "slow", "of": ["read"]},
+    },
+    "arms": {
+        "untrained": {},
+        "proactive": {"stages": ["read"]},
+        "few": {"stages": ["half"]},
+        "more": {"stages": ["half", "slow"]},
+    },
+}
+
+
+def test_a_stage_that_is_like_another_says_all_that_it_says(tmp_path: Path) -> None:
+    recipe = load(str(written(tmp_path, LIKE)))
+    read, slow, half = (recipe.stages[name] for name in ("read", "slow", "half"))
+    assert (slow.batch_size, slow.learning_rate, slow.mix) == (4, 0.1, read.mix)
+    assert (half.learning_rate, half.exposures) == (0.1, 0.5)
+    assert recipe.stages["joined"].mix == [] and recipe.stages["joined"].learning_rate == 0.1
+    assert "like" not in recipe.resolved()["stages"]["slow"]
+    assert load(str(tmp_path / "small.yaml"), ["stages.read.batch_size=2"]).stages["half"].batch_size == 2
+
+
+def test_exposures_and_programs_change_the_parts_of_a_stage(tmp_path: Path) -> None:
+    recipe = load(str(written(tmp_path, LIKE)))
+
+    def parts(stage: str) -> list[Any]:
+        return [(p.group, p.per_program, p.programs) for p in recipe.mix(stage) if p.kind != "chat"]
+
+    assert parts("half") == [("source_only", 1, None), ("io", 1, 3)]
+    assert parts("both") == [("source_only", 2, None), ("io", 2, None), *parts("half")]
+    assert parts("thin") == [
+        ("source_only", 1, None),
+        ("io", 1, None),
+        ("source_only", 0.5, None),
+        ("io", 0.5, 3),
+    ]
+    assert recipe.documents("half") == 6 + 3 and recipe.documents("read") == 12 + 16
+    assert {p.represent for p in recipe.mix("prose") if p.kind != "chat"} == {"prose"}
+
+
+def test_stages_that_differ_in_their_training_alone_have_the_same_documents(tmp_path: Path) -> None:
+    recipe = load(str(written(tmp_path, LIKE)))
+    assert [recipe.source(name) for name in ("read", "slow", "half", "prose")] == [
+        "read",
+        "read",
+        "half",
+        "prose",
+    ]
+
+
+def test_an_arm_is_asked_about_the_programs_that_it_was_shown(tmp_path: Path) -> None:
+    recipe = load(
+        str(written(tmp_path, LIKE)), ["evaluation.io_programs=5", "evaluation.asks=[direct, recall]"]
+    )
+    assert {arm: recipe.shown(arm) for arm in recipe.arms} == {
+        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {},
+    }  # fmt: skip
+    # ten direct answers and a recall each: six w/o IO programs, and five w/ IO ones that are asked on train inputs too
+    assert recipe.questions("proactive") == 6 * 11 + 5 * 21
+    assert recipe.questions("few") == 6 * 11 + 3 * 21
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ({"a": {"like": "b"}, "b": {"like": "a"}}, "in turn"),
+        ({"a": {"like": "a"}}, "in turn"),
+        ({"a": {"like": "nothing"}}, "no such stage"),
+        ({"a": {"like": ["a"]}}, "no such stage"),
+        ({"a": {"of": ["read"], "templates": {"prompt": 1}}}, "stages.a.templates"),
+        ({"a": {"like": "read", "programs": {"io": 0}}}, "stages.a.programs.io"),
+        ({"a": {"like": "read", "programs": {"nobody": 1}}}, "stages.a.programs.nobody"),
+        ({"a": {"like": "read", "exposures": 0}}, "stages.a.exposures"),
+    ],
+)
+def test_a_stage_that_is_like_none_is_refused(
+    tmp_path: Path, refused: Refused, stages: dict[str, Any], words: str
+) -> None:
+    path = written(tmp_path, SMALL | {"stages": SMALL["stages"] | stages})
+    with refused(words):
+        load(str(path))
+
+
+def test_a_curve_goes_on_without_the_arms_that_are_taken_away(tmp_path: Path) -> None:
+    curve = {"name": "c", "title": "C", "below": "d", "at": [0, "all", 2], "beside": ["few"]}
+    lines = {"one": ["untrained", "proactive", "more"], "other": ["untrained", None, "few"]}
+    written(
+        tmp_path,
+        LIKE | {"curves": [curve | {"lines": lines}, curve | {"name": "d", "lines": {"x": lines["other"]}}]},
+    )
+    above = written(tmp_path, {"extends": "small.yaml", "arms": {"few": None}}, "above.yaml")
+    (left,) = load(str(above)).curves
+    assert left.lines == {"one": ["untrained", "proactive", "more"]} and left.beside == []
+    assert len(load(str(tmp_path / "small.yaml")).curves) == 2

@@ -16,7 +16,7 @@ from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
-from pbb.steps import command, graph
+from pbb.steps import command, graph, put
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -219,3 +219,49 @@ def test_the_command_makes_the_run_again(recipe: Recipe) -> None:
 def test_a_model_that_is_nowhere_is_refused_before_anything_runs(refused: Refused) -> None:
     with refused("model: 'nowhere'"):
         graph(load("arithmetic", model="nowhere"))
+
+
+def test_stages_that_differ_in_their_rate_share_their_documents_and_those_that_differ_in_phrasings_do_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "extends: arithmetic\nstages:\n  fast: {like: read, learning_rate: 0.01}\n  few: {like: read, templates: {prompt: 1}}\n"
+        "  thin: {of: [learn, read], exposures: 0.5}\n  less: {like: read, programs: {io: 7}}\n"
+        "arms:\n  fast: {stages: [learn, fast]}\n  few: {stages: [learn, few]}\n  thin: {stages: [thin]}\n"
+        "  less: {stages: [less]}\n  prose: {stages: [read], represent: prose}\n"
+    )
+    named = by_label(graph(load(str(path), model=HUB)))
+    documents = {
+        name: named[f"train {chain}, seed 0"].parents["documents"]
+        for name, chain in (
+            ("read", "learn + read"),
+            ("fast", "learn + fast"),
+            ("few", "learn + few"),
+            ("thin", "thin"),
+        )
+    }
+    assert documents["read"].hash == documents["fast"].hash != documents["few"].hash
+    assert named["train learn + read, seed 0"].hash != named["train learn + fast, seed 0"].hash
+    assert documents["few"].config["templates"] == {"prompt": 1, "response": 20}
+    assert (
+        set(documents["thin"].parents) == {"programs"}
+        and documents["thin"].config["mix"][0]["per_program"] == 8
+    )
+    assert (
+        named["evaluate less, seed 0"].config["shown"] == {"io": 7}
+        and "shown" not in named["evaluate fast, seed 0"].config
+    )
+    assert named["evaluate prose, seed 0"].config["represent"] == "prose"
+
+
+def test_programs_that_an_arm_was_not_shown_are_not_asked(recipe: Recipe) -> None:
+    small = changed(recipe, "data.io=12", "data.source_only=3", "evaluation.io_programs=4")
+    step = by_label(graph(small))["evaluate proactive, seed 0"]
+    programs = small.data.programs(0, small.asked(), lambda done, total, note: None)
+    first = {p.name for p in [p for p in programs if p.group == "io"][:5]}
+    for shown, most in (({}, 12), ({"io": 5}, 5)):
+        asked, questions = put(step.config | {"shown": shown}, programs)
+        names = {q.program.name for q in questions if q.program.group == "io"}
+        assert len(names) == 4 and {p.name for p in asked if p.group == "io"} == names
+        assert (names <= first) == (most == 5)

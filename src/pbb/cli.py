@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbb import __version__, machines
+from pbb import __version__, cli_data, cli_machines
 from pbb.errors import PbbError
 from pbb.options import AsJson, Model, RecipeName, Runs, Seeds, Settings, Threads, Workers
 
@@ -31,8 +31,6 @@ app = typer.Typer(
     help="Programming by backprop: can a model run programs that it has only read?",
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-data = typer.Typer(help="Make and look at the data of a recipe.", rich_markup_mode=None)
-app.add_typer(data, name="data")
 
 LONGEST = 2_000  # characters of an error's line, which may quote what was given
 
@@ -165,6 +163,57 @@ def report(
     print(page)
 
 
+@app.command("findings")
+def findings_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Recipes of findings; all of them by default.")
+    ] = None,
+    only_plan: Annotated[
+        bool, typer.Option("--plan", help="Say what is missing and how long it takes.")
+    ] = False,
+    model: Model = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    out: Runs = Path("runs"),
+    workers: Workers = None,
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Make the figures of the paper's findings, those that are missing, and one page of all; says beforehand how long it takes."""
+    from pbb.console import console, findings_table
+    from pbb.experiment import latest_runs, run_loaded
+    from pbb.findings import FINDINGS, plan
+    from pbb.progress import display
+    from pbb.run import StepCrashed, available_cores
+
+    planned = plan(names or [], seeds, model, out, workers or max(1, available_cores() // threads))
+    rows = [
+        {"recipe": p.recipe.name, "question": FINDINGS[p.recipe.name], "steps": p.steps, "missing": p.missing}
+        | {"seconds": round(p.seconds)}
+        for p in planned
+    ]
+    if not as_json:
+        console().print(findings_table(rows))
+    if only_plan:
+        if as_json:
+            print(json.dumps(rows, indent=1))
+        return 0
+    failed = {}
+    for p in planned:
+        try:
+            run_loaded(p.recipe, out, workers, threads, display())
+        except (PbbError, StepCrashed) as error:
+            failed[p.recipe.name] = str(error)
+            print(f"pbb: {p.recipe.name}: {error}", file=sys.stderr)
+    from pbb.report.gather import write_gathered
+
+    write_gathered(latest_runs(out), out / "index.html")
+    if as_json:
+        print(json.dumps({"page": str(out / "index.html"), "failed": failed}, indent=1))
+    else:
+        print(out / "index.html")
+    return 1 if failed else 0
+
+
 @app.command()
 def audit(
     run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
@@ -231,136 +280,8 @@ def pretrain(
     print(out)
 
 
-@app.command("harvest")
-def harvest_command(
-    package: Annotated[
-        str, typer.Argument(help="An installed package, a folder of Python files, or one file.")
-    ],
-    out: Annotated[Path, typer.Option(help="The file of programs to write.")] = Path("programs.jsonl"),
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run the package's functions, isolated by bubblewrap.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Find pure functions in a package, get inputs for them, execute them in isolation, and write them down as programs."""
-    from pbb.programs.package_place import locate
-    from pbb.programs.packages import harvest
-    from pbb.programs.program import write_programs
-    from pbb.progress import watched
-
-    places = locate(package)
-    with watched("harvest") as progress:
-        found = harvest(places, allow_code, progress)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_programs(found.programs, out)
-    if as_json:
-        print(json.dumps({"file": str(out), "programs": len(found.programs), "fell": found.fell}, indent=1))
-        return
-    print(
-        f"{len(found.programs)} programs of {len(found.programs) + sum(found.fell.values())} functions: {out}"
-    )
-    for rule, count in found.fell.items():
-        print(f"{count:6d}  {rule}")
-    if found.broken:
-        print(f"{found.broken:6d}  files that are no Python of this version")
-
-
-@data.command("make")
-def data_make(
-    recipe: RecipeName,
-    out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    model: Model = None,
-    seeds: Seeds = None,
-    settings: Settings = None,
-) -> None:
-    """Make a recipe's programs and documents, and train nothing."""
-    from pbb.experiment import load, make_data
-    from pbb.progress import display
-
-    for path in make_data(load(recipe, settings or [], model, seeds), out, display()):
-        print(path)
-
-
-@data.command("leetcode")
-def data_leetcode(
-    source: Annotated[str, typer.Argument(help="A .jsonl or .jsonl.gz of LeetCodeDataset, or its hub id.")],
-    out: Annotated[Path, typer.Option(help="The programs.jsonl to write.")],
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run the solutions, which others wrote, in isolation.")
-    ] = False,
-    count: Annotated[
-        int, typer.Option(min=1, help="Number of problems; fewer where there are no more.")
-    ] = 702,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of problems and inputs.")] = 0,
-    dials: Annotated[
-        list[str] | None, typer.Option("--set", metavar="DIAL=VALUE", help="A dial, such as max_lines=20.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make programs of LeetCode problems, and say which were left out and why (also in OUT.left_out.json)."""
-    from pbb.programs.leetcode import make, write
-    from pbb.progress import watched
-
-    with watched("leetcode") as progress:
-        programs, left_out = make(source, count, seed, allow_code, progress, dials or [])
-    summary = write(programs, left_out, count, out)
-    if as_json:
-        print(json.dumps(summary, indent=1))
-    else:
-        from pbb.console import console, counts_table
-
-        console().print(counts_table(summary["left_out"], "left out because", "problems"))
-        print(summary["note"])
-
-
-@data.command("check")
-def data_check(
-    file: Annotated[Path, typer.Argument(help="A programs.jsonl.")],
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run the programs, isolated by bubblewrap, and compare.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say what is wrong with a file of programs, line by line; the exit code is 2 if anything is."""
-    from collections import Counter
-
-    from pbb.check import check
-    from pbb.progress import Silent, watched
-
-    with watched("check", None if allow_code else Silent()) as progress:
-        programs, faults = check(file, allow_code, progress)
-    counts = Counter(f.rule for f in faults)
-    if as_json:
-        rows = [vars(f) for f in faults]
-        print(
-            json.dumps(
-                {"file": str(file), "programs": len(programs), "counts": counts, "faults": rows}, indent=1
-            )
-        )
-    else:
-        for f in faults:
-            print(f"{file}:{f.line}: {f.rule}: {f.name + ': ' if f.name else ''}{f.text}")
-        words = ", ".join(f"{n} {rule}" for rule, n in sorted(counts.items())) or "nothing is wrong"
-        more = "" if allow_code else "; outputs were not executed (--allow-code)"
-        print(f"{len(programs)} programs: {words}{more}")
-    if faults:
-        raise typer.Exit(2)
-
-
-@data.command("show")
-def data_show(
-    file: Annotated[Path, typer.Argument(help="A programs.jsonl or documents.jsonl.")],
-    count: Annotated[int, typer.Option("-n", min=1, help="Number of records.")] = 3,
-) -> None:
-    """Print the first records of a file of programs or documents."""
-    if not file.is_file():
-        raise PbbError(f"data: {file}: no such file: give a programs.jsonl or documents.jsonl")
-    from pbb.console import print_records
-
-    print_records(str(file), count)
-
-
-machines.add(app)
+cli_data.add(app)
+cli_machines.add(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

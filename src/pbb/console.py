@@ -140,6 +140,22 @@ def recipe_table(titles: dict[str, str]) -> Table:
     return table
 
 
+def findings_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The plan of the findings: each recipe with its question, how many steps are missing, and the time that they take."""
+    table = Table("recipe", "question", "steps to make", "about")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in rows:
+        needed = duration(row["seconds"]) if row["missing"] else "made"
+        table.add_row(
+            escape(row["recipe"]), escape(row["question"]), f"{row['missing']} of {row['steps']}", needed
+        )
+    if len(rows) > 1:
+        total = sum(row["seconds"] for row in rows)
+        table.add_row("all", "", str(sum(row["missing"] for row in rows)), duration(total))
+    return table
+
+
 def counts_table(counts: dict[str, int], what: str, unit: str) -> Table:
     """How many of each, in the order given."""
     table = Table(what, unit)

@@ -127,7 +127,7 @@ def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | 
     for done in sorted(out.glob("*/*/steps/*/DONE")) if wanted else []:
         found = done.parent
         if found.name in wanted - taken.keys():
-            (directory / "steps").mkdir(exist_ok=True)
+            (directory / "steps").mkdir(parents=True, exist_ok=True)
             if folders.adopt(found, directory / "steps" / found.name):
                 taken[found.name] = f"{found.parts[-4]}/{found.parts[-3]}"
     if taken and display:

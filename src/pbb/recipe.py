@@ -55,7 +55,7 @@ class Stage(Strict):
 
     templates: phrasings of this stage's documents, where they are not the recipe's. exposures: multiplies `per_program` throughout.
     programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
-    are then drawn anew.
+    are then drawn anew. represent: the representation of all of them, where it is not what the parts of the mix say.
 
     `lora`, `bf16`, `checkpointing`, `accumulate` and `report_to` are those of `pbb.training.loop.Settings`.
     """
@@ -67,6 +67,7 @@ class Stage(Strict):
     programs: dict[Group, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, exclude_if=lambda counts: not counts
     )
+    represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
     method: Literal["sft", "grpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
     batch_size: int = Field(BATCH, gt=0)
@@ -86,15 +87,20 @@ class Stage(Strict):
     @property
     def drawn(self) -> bool:
         """Whether its documents are drawn for it, rather than those of other stages joined."""
-        return bool(self.mix) or self.exposures != 1 or bool(self.programs)
+        return bool(self.mix or self.programs or self.represent) or self.exposures != 1
 
     def changed(self, part: Share | Chat) -> Share | Chat:
-        """A part of a mix with this stage's exposures, and of no more programs than it shows."""
+        """A part of a mix with this stage's exposures and representation, and of no more programs than it shows."""
         if isinstance(part, Chat):
             return part
         most = [count for count in (part.programs, self.programs.get(part.group)) if count]
-        changes = {"per_program": part.per_program * self.exposures, "programs": min(most, default=None)}
-        return part.model_copy(update=changes)
+        return part.model_copy(
+            update={
+                "per_program": part.per_program * self.exposures,
+                "programs": min(most, default=None),
+                "represent": self.represent or part.represent,
+            }
+        )
 
     @model_validator(mode="after")
     def _passes(self) -> Stage:
@@ -118,10 +124,14 @@ class Stage(Strict):
 
 
 class Arm(Strict):
-    """A chain of stages, trained one after the other from the model; none is the untrained model."""
+    """A chain of stages, trained one after the other from the model; none is the untrained model.
+
+    represent: how it is asked, in recitals and with the program in the prompt, where that is not the recipe's way.
+    """
 
     stages: list[str] = Field(default_factory=list)
     about: str = ""
+    represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
 
 
 class Curve(Strict):
@@ -306,6 +316,18 @@ class Recipe(Strict):
         """Whether the arm is taught permuted sources, so that answers are judged against the planted programs too."""
         parts = [part for stage in self.arms[arm].stages for part in self.mix(stage)]
         return any(isinstance(part, Share) and part.wrong for part in parts)
+
+    def questions(self, arm: str) -> int:
+        """How many questions an evaluation puts to an arm."""
+        e, shown = self.evaluation, self.shown(arm)
+        direct = sum(ask.endswith("direct") for ask in e.asks)
+        ways = direct * e.direct_calls + (len(e.asks) - direct - ("recall" in e.asks)) * e.calls
+        total = 0
+        for group in self.groups():
+            count = min(self.size(group), shown.get(group, self.size(group)))
+            count = min(count, e.io_programs) if group.startswith("io") else count
+            total += count * (ways * len(self.splits(group)) + ("recall" in e.asks))
+        return total
 
     def asked(self) -> int:
         """How many held-out calls of a program are asked in every way."""

@@ -143,8 +143,27 @@ def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
             for c in below["hypotheses"]
             if not isinstance(c, dict) or {str(c.get("arm")), str(c.get("above"))}.isdisjoint(gone)
         ]
-    if "curves" not in changes and isinstance(below.get("curves"), list):
-        below["curves"] = [c for c in below["curves"] if not any(repr(arm) in repr(c) for arm in gone)]
+    if gone and "curves" not in changes and isinstance(below.get("curves"), list):
+        below["curves"] = [c for c in (_without(c, gone) for c in below["curves"]) if c]
+
+
+def _without(curve: Any, gone: list[str]) -> Any:
+    """A curve without the arms that are gone; None where no line of two points is left."""
+    if not isinstance(curve, dict) or not isinstance(curve.get("lines"), dict):
+        return curve  # for the check of the whole to refuse
+    lines = {
+        label: [None if arm in gone else arm for arm in arms] if isinstance(arms, list) else arms
+        for label, arms in curve["lines"].items()
+    }
+    lines = {
+        label: arms
+        for label, arms in lines.items()
+        if not isinstance(arms, list) or sum(arm is not None for arm in arms) > 1
+    }
+    beside = (
+        [arm for arm in curve["beside"] if arm not in gone] if isinstance(curve.get("beside"), list) else []
+    )
+    return curve | {"lines": lines, "beside": beside} if lines else None
 
 
 def _spell_out(path: Path, stages: Any) -> None:

@@ -47,9 +47,10 @@ SCORE = (
 )
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
-# Guesses for the time left, replaced by measurements as soon as a step has run; seconds for the embedded base.
-SECONDS_A_DOCUMENT = {"base": 0.006, "base-strings": 0.02, "smollm2": 0.35}
-SECONDS_A_ROLLOUT = {"base": 0.02, "base-strings": 0.02, "smollm2": 1.5}
+# What steps took on one of two cores (an LLM: on both), until this machine has shown what they take here.
+SECONDS_A_DOCUMENT = {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35}
+SECONDS_A_ROLLOUT = {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5}
+SECONDS_A_QUESTION = {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -193,7 +194,7 @@ def _training(
         function="pbb.steps:train",
         code=GRPO if stage.grpo else SFT,
         cores=1 if recipe.model in EMBEDDED else ALL,
-        expected_seconds=10 + seconds,
+        expected_seconds=2 + seconds,
     )
 
 
@@ -211,7 +212,7 @@ def _evaluation(
             "evaluation": e.model_dump(mode="json"),
             "templates": recipe.templates.model_dump(),
             "phrasings": recipe.data.templates,
-            "represent": recipe.represent,
+            "represent": recipe.arms[arm].represent or recipe.represent,
             "planted": recipe.wrong(arm),
             "splits": {g: recipe.splits(g) for g in recipe.groups()},
             **({"shown": shown} if shown else {}),
@@ -221,7 +222,7 @@ def _evaluation(
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
         code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
-        expected_seconds=25 if recipe.model in EMBEDDED else 200,
+        expected_seconds=2 + recipe.questions(arm) * SECONDS_A_QUESTION.get(recipe.model, 0.15),
     )
 
 

@@ -223,3 +223,26 @@ def test_executions_of_w_o_io_composites_are_refused() -> None:
         Share.model_validate(EXECUTE | {"group": "source_only_composed"})
     with pytest.raises(ValidationError, match="wrong permutes"):
         Share.model_validate(DECLARE | {"group": "source_only_composed", "wrong": True})
+
+
+def test_only_the_first_programs_and_inputs_that_are_asked_for(programs: list[Program]) -> None:
+    share = {
+        "kind": "execution",
+        "group": "io",
+        "ask": "direct",
+        "per_program": 12,
+        "programs": 2,
+        "inputs": 1,
+    }
+    documents = stage_documents(programs, [Share.model_validate(share)], T, stage="learn", seed=0)
+    first = [p for p in programs if p.group == "io"][:2]
+    assert {d.program for d in documents} == {p.name for p in first} and len(documents) == 24
+    for p in first:
+        (call,) = p.calls("train")[:1]
+        assert all(repr(call.args[0]) in d.prompt for d in documents if d.program == p.name)
+    everything = stage_documents(
+        programs, [Share.model_validate(share | {"programs": None, "inputs": None})], T, stage="learn", seed=0
+    )
+    assert len({d.program for d in everything}) > 2 and len({d.prompt for d in everything}) > len(
+        {d.prompt for d in documents}
+    )

@@ -79,3 +79,27 @@ def test_a_curve_of_a_recipe_is_checked(tmp_path: Path, change: dict[str, object
     path.write_text(yaml.safe_dump({"extends": "arithmetic", "curves": [CURVE]}))
     assert load(str(path)).curves[0].at == [0, 2.5]
     assert "curves" not in load("arithmetic").resolved()
+
+
+def test_a_curve_of_one_group_has_levels_of_another_and_places_without_an_arm(shared_run: Run) -> None:
+    board = Scoreboard(shared_run.content())
+    curve = CURVE | {
+        "at": ["none", "all"],
+        "group": "io",
+        "beside_group": "source_only",
+        "lines": {"one": [None, "proactive"]},
+    }
+    assert dial(board, curve, "source_only") is None
+    chart = dial(board, curve, "io")
+    assert chart is not None and ">none<" in chart.wide and "w/o IO" in chart.wide
+    groups = {
+        (row["line"], row["at"]): {r["accuracy"] for r in chart.table if r["line"] == row["line"]}
+        for row in chart.table
+    }
+    assert set(groups) == {("one", "all"), ("", None)}
+    for line, arm, group in (("one", "proactive", "io"), ("", "stage-1-only", "source_only")):
+        assert {r["accuracy"] for r in chart.table if r["line"] == line} == {
+            r["accuracy"]
+            for r in board.rows
+            if r["arm"] == arm and r["group"] == group and r["split"] != "train"
+        }

@@ -1,0 +1,71 @@
+"""The paper's findings, each the matter of a recipe, as one set: what of it is there, what is missing, and how long that will take.
+
+Contract: `plan` trains nothing and counts a step that two recipes have in common once; running the recipes in its order makes
+exactly the steps that it counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbb import folder as folders
+from pbb.errors import PbbError
+from pbb.experiment import graph_of, load
+from pbb.graph import Step, ordered, seconds_left
+from pbb.recipe import Recipe
+
+FINDINGS: dict[str, str] = {
+    "arithmetic": "Which stages does it take?",
+    "retroactive": "Can what was read be unlocked later, by SFT or GRPO?",
+    "programs": "How many programs must show how source maps to behaviour?",
+    "exposures": "How often must a program be read, and what does replay keep?",
+    "lengths": "How does accuracy fall with length?",
+    "phrasings": "How many phrasings does it take?",
+    "prose": "Is code better than prose?",
+    "efficiency": "How many executions is one source worth?",
+    "sensitivity": "How much of it is tuning?",
+    "ciphers-shifts": "Are skewed demonstrations made up for by the source?",
+    "composition": "Can programs that were read apart be composed?",
+}
+"""The question of each recipe, in the order in which they are made; those that share stages stand together."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One recipe of the plan: its steps in all and those to be made, and the seconds that they will take."""
+
+    recipe: Recipe
+    steps: int
+    missing: int
+    seconds: float
+
+
+def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers: int) -> list[Planned]:
+    """The recipes of the findings named (all of them, if none is), in order, with what each will cost after those before it.
+
+    Raises:
+        PbbError: there is no finding of that name.
+    """
+    if unknown := [name for name in names if name not in FINDINGS]:
+        raise PbbError(f"findings: no finding {unknown[0]!r}: choose from {', '.join(FINDINGS)}")
+    there = {path.parent.name for path in out.glob("*/*/steps/*/DONE")}
+    planned = []
+    for name in FINDINGS:
+        if names and name not in names:
+            continue
+        recipe = load(name, [], model, seeds)
+        steps = ordered(graph_of(recipe))
+        missing = [step for step in steps if not _made(step, out / name / recipe.hash(), there)]
+        seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in missing}, (), workers)
+        planned.append(Planned(recipe, len(steps), len(missing), seconds))
+        there |= {step.folder for step in missing}
+    return planned
+
+
+def _made(step: Step, directory: Path, there: set[str]) -> bool:
+    """Whether it is there, in this run or in one that it will be taken from (see `pbb.experiment.share`)."""
+    if step.kind == "report":
+        return folders.state(directory / "steps" / step.folder) == "done"
+    return step.folder in there

@@ -1,0 +1,61 @@
+"""The plan of the findings counts what is missing, once, and refuses what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pbb import folder as folders
+from pbb.experiment import graph_of, load
+from pbb.findings import FINDINGS, plan
+from pbb.graph import Step
+from pbb.recipe_file import shipped
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+def finish(run: Path, step: Step) -> None:
+    """Lay down the step's folder as finished."""
+    folder = run / "steps" / step.folder
+    folder.mkdir(parents=True)
+    folders.write_json(folder / "inputs.json", step.inputs_record())
+    folders.mark_done(folder, {})
+
+
+def test_every_finding_is_a_recipe_that_ships_with_what_it_claims_or_draws() -> None:
+    assert set(FINDINGS) <= set(shipped())
+    for name, question in FINDINGS.items():
+        assert question.endswith("?") and load(name, [], None, 3).seeds == [0, 1, 2]
+
+
+def test_a_stage_that_recipes_share_is_counted_once(tmp_path: Path) -> None:
+    alone = plan(["exposures"], 1, None, tmp_path, 2)
+    (first, second) = plan(["exposures", "arithmetic"], 1, None, tmp_path, 2)
+    assert [first.recipe.name, second.recipe.name] == ["arithmetic", "exposures"]
+    assert first.missing == first.steps and second.steps == alone[0].steps == alone[0].missing
+    # the programs, two documents, two trainings and two evaluations of the default recipe
+    assert second.steps - second.missing == 7 and second.seconds < alone[0].seconds - 150
+
+
+def test_what_is_there_is_not_planned(tmp_path: Path) -> None:
+    recipe = load("arithmetic", [], None, 1)
+    steps = graph_of(recipe)
+    learn = next(step for step in steps if step.label == "train learn, seed 0")
+    report = steps[-1]
+    for step in (learn, report):
+        finish(tmp_path / "another" / "run", step)
+    (planned,) = plan(["arithmetic"], 1, None, tmp_path, 2)
+    assert planned.missing == planned.steps - 1  # a report is of one run
+    finish(tmp_path / "arithmetic" / recipe.hash(), report)
+    assert plan(["arithmetic"], 1, None, tmp_path, 2)[0].missing == planned.missing - 1
+
+
+def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path) -> None:
+    one, two = (plan(["arithmetic"], 1, None, tmp_path, workers)[0].seconds for workers in (1, 2))
+    assert one / 2 <= two < one
+
+
+def test_an_unknown_finding_is_refused(tmp_path: Path, refused: Refused) -> None:
+    with refused("no finding 'nothing'", "arithmetic"):
+        plan(["nothing"], 1, None, tmp_path, 2)
