@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from pbb.documents.render import templates
-from pbb.evaluation.ask import _limits, questions
+from pbb.evaluation.ask import questions, token_limits
 from pbb.models.decode import decode
 from pbb.models.load import encode, load
 from pbb.programs.arithmetic import Dials
@@ -94,7 +94,7 @@ def main() -> None:
     )
     asked = questions(programs, ["in-context-trace"], ["test"], CALLS, templates("arithmetic"))
     prompts = sorted(encode(tokenizer, [q.prompt for q in asked]), key=len)
-    limit = _limits(tokenizer, asked)["in-context-trace"]
+    limit = token_limits(tokenizer, asked)["in-context-trace"]
     end, pad = int(tokenizer.eos_token_id), int(tokenizer.pad_token_id)
     for rows in (64, 256):
 

@@ -102,12 +102,14 @@ def main() -> None:
             disable_dropout=True,
         )
         clock = Clock()
+
+        def rewarded(completions: list[Any], index: list[int], **_: Any) -> list[float | None]:
+            return [r.value for r in reward(index, [c[0]["content"] for c in completions])]
+
         trainer = GRPOTrainer(
             model=model,
             processing_class=tokenizer,
-            reward_funcs=lambda completions, index, **_: [
-                r.value for r in reward(index, [c[0]["content"] for c in completions])
-            ],
+            reward_funcs=rewarded,
             args=config,
             train_dataset=Dataset.from_dict(
                 {
