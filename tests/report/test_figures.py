@@ -142,3 +142,13 @@ def test_seeds_of_a_stage_share_a_panel(tmp_path: Path) -> None:
 def test_smoothing_keeps_constants_and_length() -> None:
     assert smooth([2.0] * 9, 5) == [2.0] * 9
     assert smooth([0.0, 3.0, 0.0], 3) == [1.5, 1.0, 1.5]
+
+
+def test_lines_that_would_look_alike_are_left_to_the_numbers(make_run: Callable[..., Run]) -> None:
+    others = tuple(f"variant-{i}" for i in range(4))
+    board = Scoreboard(make_run(arms=("proactive", "untrained", *others), count=2, calls=1).content())
+    crowded = figures.by_length(board)
+    assert crowded is not None and "variant" not in crowded.wide and "proactive" in crowded.wide
+    assert {row["arm"] for row in crowded.table} == {"proactive", "untrained", *others}
+    board = Scoreboard(make_run(arms=("proactive", *others[:3]), count=2, calls=1).content())
+    assert "variant-2" in figures.by_length(board).wide  # type: ignore[union-attr]

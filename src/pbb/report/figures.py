@@ -59,6 +59,7 @@ PANELS = {
     "recite": ("Recite", "the source, then steps"),
     "recall": ("Recall", "the source alone"),
 }
+ALIKE = 3  # lines in the colour of all arms that have none of their own
 _OPS = 24  # drawn; the CSV has them all
 _MEASURES = ("accuracy", "low", "high", "n")
 CELL = ("arm", "seed", "group", "split", "ask", *_MEASURES)
@@ -172,8 +173,13 @@ def _parts_table(board: Scoreboard, parts: str, key: str) -> list[Row]:
 
 
 def by_length(board: Scoreboard) -> Chart | None:
-    """Accuracy on w/o IO programs against program length, one line an arm, the ceiling dashed."""
+    """Accuracy on w/o IO programs against program length, one line an arm, the ceiling dashed.
+
+    Arms without a colour of their own are drawn as long as lines can be told apart; all are in the table.
+    """
     arms, focus = board.arms("source_only"), board.focus
+    if sum(arm not in COLOURS for arm in arms) > ALIKE:
+        arms = [arm for arm in arms if arm in COLOURS or arm == focus]
     asks = [ask for ask in PANELS if any(_source_only(board, arm, ask, "by_length") for arm in arms)]
     if not asks:
         return None
