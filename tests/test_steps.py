@@ -15,8 +15,9 @@ import pytest
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.recipe import Recipe
-from pbb.recipe_file import load
+from pbb.recipe_file import load, shipped
 from pbb.steps import command, graph, put
+from pbb.training.loop import Settings
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -265,3 +266,11 @@ def test_programs_that_an_arm_was_not_shown_are_not_asked(recipe: Recipe) -> Non
         names = {q.program.name for q in questions if q.program.group == "io"}
         assert len(names) == 4 and {p.name for p in asked if p.group == "io"} == names
         assert (names <= first) == (most == 5)
+
+
+def test_every_training_of_the_shipped_recipes_has_settings_that_training_takes() -> None:
+    for name in shipped():
+        for step in graph(load(name)) if name not in ("own", "leetcode") else ():
+            if step.kind == "train":
+                settings = {k: v for k, v in step.config["settings"].items() if k != "grpo"}
+                assert Settings.model_validate(settings).seed == 0, (name, step.label)

@@ -179,7 +179,9 @@ def _training(
     identity: dict[str, str],
 ) -> Step:
     stage = recipe.stages[chain[-1]]
-    unused = {"mix", "of", "method", "templates", "exposures"} | ({"batch_size"} if stage.grpo else set())
+    unused = {"mix", "of", "method", "templates", "exposures", "programs", "represent"} | (
+        {"batch_size"} if stage.grpo else set()
+    )
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
     size = recipe.documents(chain[-1])
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
