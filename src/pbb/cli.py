@@ -22,7 +22,19 @@ import typer
 
 from pbb import __version__, cli_data, cli_machines
 from pbb.errors import PbbError
-from pbb.options import AsJson, Model, RecipeName, Runs, Seeds, Settings, Threads, Workers
+from pbb.options import (
+    AsJson,
+    Launch,
+    Model,
+    Processes,
+    RecipeName,
+    Runs,
+    Seeds,
+    Settings,
+    Threads,
+    Workers,
+    launched,
+)
 
 if TYPE_CHECKING:
     from pbb.experiment import RunResult
@@ -59,13 +71,15 @@ def run_command(
     out: Runs = Path("runs"),
     workers: Workers = None,
     threads: Threads = 1,
+    launch: Launch = None,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, or continue it where it stopped; a finished one costs nothing to ask for again."""
     from pbb.experiment import load, run_loaded
     from pbb.progress import display
 
-    loaded = load(recipe, settings or [], model, seeds)
+    loaded = load(recipe, [*(settings or []), *launched(launch, processes)], model, seeds)
     result = run_loaded(loaded, out, workers, threads, display())
     if as_json:
         print((result.directory / "scores.json").read_text(encoding="utf-8"), end="")

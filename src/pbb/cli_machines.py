@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pbb.errors import PbbError
-from pbb.options import AsJson, Model, RecipeName, Runs, Seeds, Settings, Threads, Workers
+from pbb.options import (
+    AsJson,
+    Launch,
+    Model,
+    Processes,
+    RecipeName,
+    Runs,
+    Seeds,
+    Settings,
+    Threads,
+    Workers,
+    launched,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,6 +117,8 @@ def sweep_command(
     out: Runs = Path("runs"),
     workers: Workers = None,
     threads: Threads = 1,
+    launch: Launch = None,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe at many settings, sharing what they have in common; the same command continues."""
@@ -120,7 +134,7 @@ def sweep_command(
         from pbb.tasks import on_ray, on_slurm
 
         tasks = on_ray(workers, threads) if on == "ray" else on_slurm(workers, threads, task or [])
-    found = points(recipe, over or [], settings or [], model, seeds)
+    found = points(recipe, over or [], [*(settings or []), *launched(launch, processes)], model, seeds)
     shown = _shown(found[0].recipe, arm)
     for name in {point.recipe.model for point in found}:
         place.folder(name)  # fetched once, and here, where a network is likelier than on a compute node

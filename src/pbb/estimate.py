@@ -101,11 +101,24 @@ def _weights(path: Path) -> int:
     return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
 
 
-def need(name: str, stage: Stage, documents: int, longest: int, of: Shape, cores: int, gpu: bool) -> Need:
-    """What a stage takes that shows so many documents, the longest of so many tokens."""
+def need(
+    name: str,
+    stage: Stage,
+    documents: int,
+    longest: int,
+    of: Shape,
+    cores: int,
+    gpu: bool,
+    processes: int = 1,
+    shards: int = 1,
+) -> Need:
+    """What a stage takes that shows so many documents, the longest of so many tokens.
+
+    The bytes are those of each process, with a share of every batch and one of so many shards of the weights.
+    """
     trained = of.adapter(stage.lora) if stage.lora else of.weights
     held = 4 * of.weights + 12 * trained + (4 * trained if stage.lora else 0)
-    rows, mean = stage.batch_size // stage.accumulate, 0.4 * longest
+    rows, mean = stage.batch_size // stage.accumulate // processes, 0.4 * longest
     operations = 6.0 * of.weights * mean * documents
     if stage.grpo:
         longest += stage.grpo.max_tokens
@@ -118,9 +131,9 @@ def need(name: str, stage: Stage, documents: int, longest: int, of: Shape, cores
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
-    size = PROCESS + held + 4 * tokens * kept + 12 * int(WRITTEN * tokens) * of.vocabulary
+    size = PROCESS + held // shards + 4 * tokens * kept + 12 * int(WRITTEN * tokens) * of.vocabulary
     slower = 4 / 3 if stage.checkpointing else 1.0
-    rate = GPU_FLOPS if gpu else FLOPS[of.weights > LARGE] * cores
+    rate = GPU_FLOPS * processes if gpu else FLOPS[of.weights > LARGE] * cores
     return Need(name, documents, longest, int(size), 10 + slower * operations / rate)
 
 
@@ -129,10 +142,25 @@ def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
     used = {stage for arm in recipe.arms.values() for stage in arm.stages}
     longest = _longest(recipe)
     return [
-        need(name, stage, math.ceil(recipe.documents(name)), longest, of, cores, gpu)
+        need(
+            name,
+            stage,
+            math.ceil(recipe.documents(name)),
+            longest,
+            of,
+            cores,
+            gpu,
+            *_shared_out(recipe, stage),
+        )
         for name, stage in recipe.stages.items()
         if name in used
     ]
+
+
+def _shared_out(recipe: Recipe, stage: Stage) -> tuple[int, int]:
+    """How many processes train a stage, and over how many of them the weights are shared out."""
+    processes = 1 if stage.grpo else recipe.processes
+    return processes, processes if recipe.fsdp else 1
 
 
 def _longest(recipe: Recipe) -> int:
@@ -175,9 +203,17 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
     """What to tell a person before the recipe trains: faults of the tokenizer, then memory and time.
 
     Raises:
-        PbbError: the model can't be had or read, or memory is too small for a stage; the line says what would fit.
+        PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes;
+            the line says what would fit.
     """
+    machine.enough(recipe.processes)
+    if recipe.fsdp and not machine.devices():
+        raise PbbError("fsdp: weights are shared out over GPUs, and there is none: give --launch torchrun")
     source, lines = place.folder(recipe.model), []
+    used = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    alone = [name for name, stage in recipe.stages.items() if name in used and stage.grpo]
+    if recipe.processes > 1 and alone:
+        lines.append(f"{', '.join(alone)}: GRPO trains in one process, not in {recipe.processes}")
     if recipe.model not in place.EMBEDDED:
         from pbb.models.fitness import warnings
         from pbb.models.load import read_tokenizer
@@ -192,6 +228,8 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
         return lines
     largest = max(found, key=lambda n: n.bytes)
     beside = workers if recipe.model in place.EMBEDDED else 1
+    if recipe.model not in place.EMBEDDED and device is None:
+        beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
     if largest.bytes * beside > SPARE * free:
         raise PbbError(_too_little(recipe, largest, of, beside, free))
     seconds = sum(n.seconds for n in found) * len(recipe.seeds)
@@ -210,24 +248,28 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
     documents = math.ceil(recipe.documents(largest.stage))
     length = largest.longest - (stage.grpo.max_tokens if stage.grpo else 0)
     changes: list[dict[str, Any]] = []
+    out = _shared_out(recipe, stage)
     if not stage.grpo:
-        passes = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % n == 0]
+        passes = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % (n * out[0]) == 0]
         changes += [{"accumulate": n} for n in passes]
         changes += [{"accumulate": n, "checkpointing": True} for n in passes]
-    changes += [{**c, "lora": 16, "optimizer": "adamw"} for c in [{"checkpointing": True}, *changes]]
+    if not recipe.fsdp:
+        changes += [{**c, "lora": 16, "optimizer": "adamw"} for c in [{"checkpointing": True}, *changes]]
     remedy = f"take a smaller model, or a machine with {gigabytes(largest.bytes * beside)}"
     if beside > 1 and largest.bytes <= free:
-        remedy = "give --workers 1"
+        remedy = "give --workers 1" if recipe.processes == 1 else "give fewer --processes, and --workers 1"
     else:
         for change in changes:
-            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, 1, False)
+            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, 1, False, *out)
             if fits.bytes * beside <= free:
                 given = " ".join(
                     f"--set stages.{largest.stage}.{k}={str(v).lower()}" for k, v in change.items()
                 )
                 remedy = f"{given} needs about {gigabytes(fits.bytes * beside)}"
                 break
-    each = f" for each of {beside} workers" if beside > 1 else ""
+    each = (
+        f" for each of {beside} {'workers' if recipe.processes == 1 else 'processes'}" if beside > 1 else ""
+    )
     return (
         f"memory: {recipe.model}: stage {largest.stage} needs about {gigabytes(largest.bytes)}{each}, "
         f"and {gigabytes(free)} are free: {remedy}"

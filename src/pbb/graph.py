@@ -33,8 +33,8 @@ class Step:
     function: "package.module:name" of `f(config, inputs, out, progress) -> None`.
     code: names of the modules (or packages, with all their files) whose source is part of the hash; that of the function itself, and of
     what it uses of its own module, always is.
-    cores: how many of the run's workers the step takes the place and the threads of; expected_seconds: a guess, which only orders the
-    work and feeds the time left, never the outcome.
+    cores: how many of the run's workers the step takes the place and the threads of; processes: how many call the function side by side
+    (see pbb.ranks); expected_seconds: a guess, which only orders the work and feeds the time left, never the outcome.
     """
 
     kind: str
@@ -44,6 +44,7 @@ class Step:
     function: str
     code: tuple[str, ...] = field(default=())
     cores: int = 1
+    processes: int = 1
     expected_seconds: float = 1.0
 
     @cached_property

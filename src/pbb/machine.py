@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pbb.errors import PbbError
 from pbb.run import available_cores
 
 EXTRAS = {
@@ -39,9 +40,33 @@ def memory() -> tuple[int, int]:
     return free, total
 
 
+def devices() -> int:
+    """How many GPUs there are. Imports torch only if there is a driver."""
+    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def places() -> tuple[int, str]:
+    """How many processes a training can have here, and what each of them fills."""
+    gpus = devices()
+    return (gpus, "GPUs") if gpus else (available_cores(), "cores")
+
+
+def enough(processes: int) -> None:
+    """PbbError where a training cannot have so many processes here."""
+    there, what = places()
+    if processes > there:
+        raise PbbError(
+            f"processes: {processes}: there are {there} {what}: give --processes {there}, or fewer"
+        )
+
+
 def device_memory() -> int | None:
     """Free bytes of the GPU that training would run on; None where there is none. Imports torch only if there is a driver."""
-    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
+    if not devices():
         return None
     import torch
 

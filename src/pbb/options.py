@@ -1,4 +1,4 @@
-"""Options that several commands of `pbb` share."""
+"""Options that several commands of `pbb` share, and what two of them say to a recipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pbb.errors import PbbError
 
 RecipeName = Annotated[
     str, typer.Argument(help="Name of a recipe, see `pbb recipes`, or path of a recipe file.")
@@ -27,3 +29,25 @@ AsJson = Annotated[
 Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")]
 Threads = Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")]
+Launch = Annotated[
+    str | None,
+    typer.Option(
+        help="Train in several processes: torchrun (each holds the whole model) or fsdp (it is shared out over GPUs)."
+    ),
+]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Processes of a training; by default one a GPU, else one a core.")
+]
+
+
+def launched(launch: str | None, processes: int | None) -> list[str]:
+    """The keys of a recipe that --launch and --processes set, as `--set` would; PbbError where they do not go together."""
+    if launch is None:
+        if processes is not None:
+            raise PbbError(f"--processes {processes}: give --launch torchrun with it")
+        return []
+    if launch not in ("torchrun", "fsdp"):
+        raise PbbError(f"--launch {launch}: expected torchrun or fsdp")
+    from pbb.machine import places
+
+    return [f"processes={processes or places()[0]}", *(["fsdp=true"] if launch == "fsdp" else [])]

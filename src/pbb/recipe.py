@@ -199,7 +199,10 @@ class Evaluation(Strict):
 
 
 class Recipe(Strict):
-    """A whole experiment; see recipes/arithmetic.yaml for one with comments."""
+    """A whole experiment; see recipes/arithmetic.yaml for one with comments.
+
+    processes: how many share out each batch of a stage of SFT, and with `fsdp` the weights too (see `--launch`).
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     title: str
@@ -211,9 +214,28 @@ class Recipe(Strict):
     represent: Representation = "source"
     stages: dict[str, Stage]
     arms: dict[str, Arm]
+    processes: int = Field(1, ge=1, exclude_if=lambda number: number == 1)
+    fsdp: bool = Field(False, exclude_if=lambda on: not on)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     hypotheses: list[Hypothesis] = Field(default_factory=list, exclude_if=lambda claims: not claims)
     curves: list[Curve] = Field(default_factory=list, exclude_if=lambda curves: not curves)
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Recipe:
+        if self.fsdp and self.processes == 1:
+            raise ValueError("fsdp: weights are shared out over several processes: give processes too")
+        for name, s in self.stages.items():
+            if s.method == "sft" and s.batch_size % (s.accumulate * self.processes):
+                passes = f" in {s.accumulate} passes" if s.accumulate > 1 else ""
+                raise ValueError(
+                    f"stages.{name}.batch_size: {s.batch_size}{passes} cannot be shared out over {self.processes} processes: "
+                    f"change it, or processes"
+                )
+            if self.fsdp and (s.lora or s.optimizer == "muon"):
+                raise ValueError(
+                    f"stages.{name}: fsdp shares out full finetuning by adamw: take lora and muon out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _joined(self) -> Recipe:

@@ -197,7 +197,7 @@ class _Engine:
         inputs = {name: self.folder(parent) for name, parent in step.parents.items()}
         folder, record = self.folder(step), step.inputs_record()
         threads = self.threads * min(step.cores, self.workers)
-        task = Task(step.label, step.function, step.config, inputs, folder, record, threads)
+        task = Task(step.label, step.function, step.config, inputs, folder, record, threads, step.processes)
         pipe, theirs = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("forkserver").Process(target=work, args=(task, theirs))
         process.start()

@@ -138,7 +138,8 @@ def command(recipe: Recipe) -> str:
     """The command line that makes this recipe's run again (with its overrides, where there were any: see recipe.yaml)."""
     model = "" if recipe.model == "base" else f" --model {recipe.model}"
     seeds = "" if recipe.seeds == [0] else f" --seeds {len(recipe.seeds)}"
-    return f"pbb run {recipe.name}{model}{seeds}"
+    launch = f" --launch {'fsdp' if recipe.fsdp else 'torchrun'} --processes {recipe.processes}"
+    return f"pbb run {recipe.name}{model}{seeds}{launch if recipe.processes > 1 else ''}"
 
 
 def _control(recipe: Recipe) -> dict[str, str]:
@@ -183,6 +184,9 @@ def _training(
         {"batch_size"} if stage.grpo else set()
     )
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
+    processes = 1 if stage.grpo else recipe.processes
+    if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
+        settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
     seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
     if stage.grpo:
@@ -195,8 +199,9 @@ def _training(
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
         code=GRPO if stage.grpo else SFT,
-        cores=1 if recipe.model in EMBEDDED else ALL,
-        expected_seconds=2 + seconds,
+        cores=processes if recipe.model in EMBEDDED else ALL,
+        processes=processes,
+        expected_seconds=2 + seconds / processes,
     )
 
 
@@ -290,8 +295,12 @@ def _write_documents(documents: list[Any], out: Path) -> None:
 def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     """One stage from the parent's model (or the recipe's), by GRPO where the settings hold its dials, else by SFT.
 
+    Where the settings say processes, each of them calls this, and the first one writes.
+
     Writes model/, metrics.jsonl and training.json; GRPO rollouts.jsonl and strangest.jsonl besides.
     """
+    from accelerate import PartialState
+
     from pbb.documents.corpus import read_documents
     from pbb.models.load import encode, encode_pairs, load
     from pbb.training.loop import Settings
@@ -318,7 +327,8 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
         measured = grpo(model, tokenizer, asked, decode, reward, settings, dials, out, progress)
         share = measured["prompts"] / len(documents)
         counts = {k.replace("execution", "prompt"): round(n * share, 2) for k, n in counts.items()}
-    (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
+    if PartialState().is_main_process:
+        (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
 
 
 def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:

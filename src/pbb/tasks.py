@@ -76,7 +76,7 @@ def on_ray(workers: int | None, threads: int) -> Callable[[Path], Tasks]:
         def start(self, step: Step) -> Any:
             places = max(1, min(step.cores, self.cores // threads))
             task = Task(step, self.root, places, threads)
-            gpu = 1 if self.gpus and step.kind in ("train", "evaluate") else 0
+            gpu = step.processes if self.gpus and step.kind in ("train", "evaluate") else 0
             remote = ray.remote(_call).options(
                 num_cpus=min(places * threads, self.cores), num_gpus=gpu, max_retries=0, name=step.label
             )

@@ -50,7 +50,10 @@ FULL = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Task:
-    """A step as its process needs it; the paths are absolute, `record` is what inputs.json will hold."""
+    """A step as its process needs it; the paths are absolute, `record` is what inputs.json will hold.
+
+    threads: numeric threads in all; processes: how many call the function side by side.
+    """
 
     label: str
     function: str
@@ -59,6 +62,7 @@ class Task:
     folder: Path
     record: dict[str, Any]
     threads: int
+    processes: int = 1
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -132,11 +136,12 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     pipe.send(("started", spent["attempts"] > 0))
 
     _redirect_output(task.folder / "log.txt")
-    os.environ.update(thread_environment(task.threads))
+    threads = max(1, task.threads // task.processes)
+    os.environ.update(thread_environment(threads))
     module, _, name = task.function.partition(":")
     function = getattr(importlib.import_module(module), name)
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(task.threads)
+        sys.modules["torch"].set_num_threads(threads)
 
     begun = time.monotonic()
 
@@ -149,12 +154,22 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     def save() -> None:
         folders.write_json(task.folder / "spent.json", spent_now())
 
+    def once(progress: Progress) -> dict[str, int]:
+        function(task.config, task.inputs, task.folder, progress)
+        return _peaks()
+
     save()
-    function(task.config, task.inputs, task.folder, Progress(report, save))
+    if task.processes == 1:
+        peaks = once(Progress(report, save))
+    else:
+        from pbb.ranks import launch
+
+        each = launch(once, Progress(report, save), task.processes)
+        peaks = {key: sum(of[key] for of in each) for key in each[0]} | {"processes": task.processes}
     sys.stdout.flush()
     sys.stderr.flush()
     save()
-    folders.mark_done(task.folder, {**spent_now(), **_peaks(), "threads": task.threads})
+    folders.mark_done(task.folder, {**spent_now(), **peaks, "threads": threads})
     return ("done", spent_now()["seconds"])
 
 

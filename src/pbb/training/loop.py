@@ -1,7 +1,7 @@
 """What every way of training has in common: its settings, Trainer's arguments, the journal, and going on where a kill struck.
 
 Contract: `train` ends with the same model, and the same rows in the journal's files, whether it was killed on the way or not, as long
-as the trainer's data and its random choices depend on the step alone.
+as the trainer's data and its random choices depend on the step alone. Of several processes all call it, and the first one writes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import (
@@ -36,6 +38,7 @@ from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
 Tracker = Literal["trackio", "tensorboard", "wandb"]
+T = TypeVar("T")
 Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 """(what Trainer logged, step) -> what a row of metrics.jsonl says besides."""
 
@@ -46,6 +49,7 @@ class Settings(BaseModel):
     lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
     stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
     accumulate: passes that a batch is cut into; the update is that of the whole batch. report_to: Trainer's trackers.
+    processes: how many share out each batch; fsdp: and the weights, their gradients and moments as well.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,6 +67,8 @@ class Settings(BaseModel):
     bf16: bool = False
     checkpointing: bool = False
     accumulate: int = Field(1, ge=1)
+    processes: int = Field(1, ge=1)
+    fsdp: bool = False
     report_to: list[Tracker] = Field(default_factory=list)
     seed: int = 0
     checkpoint_seconds: float = Field(30.0, gt=0)
@@ -106,6 +112,8 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
         "use_cpu": not torch.cuda.is_available(),
+        "ddp_find_unused_parameters": False,
+        "fsdp": settings.fsdp or None,
     }
 
 
@@ -150,6 +158,8 @@ class Journal(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self.saved = self.started = time.monotonic()
+        if not PartialState().is_main_process:
+            return
         rows, *_rest = [kept(path, state.global_step) for path in self.files]
         self.before = float(rows[-1]["seconds"]) if rows else 0.0
 
@@ -157,14 +167,16 @@ class Journal(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         between = state.global_step % self.span
-        if time.monotonic() - self.saved > self.every and state.global_step < state.max_steps and not between:
-            control.should_save = True
+        if state.global_step < state.max_steps and not between:
+            control.should_save |= first(time.monotonic() - self.saved > self.every)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        # a row that the checkpoint is past will not be written again
-        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.files)
+        PartialState().wait_for_everyone()  # each process writes the state of its random numbers
+        if PartialState().is_main_process:
+            # a row that the checkpoint is past will not be written again
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.files)
         self.saved = time.monotonic()
 
     def on_log(
@@ -175,7 +187,7 @@ class Journal(TrainerCallback):
         logs: Any = None,
         **_: Any,
     ) -> None:
-        if not logs or "loss" not in logs:
+        if not PartialState().is_main_process or not logs or "loss" not in logs:
             return
         step = state.global_step
         row = {
@@ -190,6 +202,12 @@ class Journal(TrainerCallback):
         append(self.out / "metrics.jsonl", [row])
         note = f"reward {row['reward']:.2f}" if "reward" in row else f"loss {logs['loss']:.3f}"
         self.report(step, state.max_steps, note)
+
+
+def first(value: T) -> T:
+    """The value that the first of the training's processes has, in all of them."""
+    settled: list[T] = broadcast_object_list([value])
+    return settled[0]
 
 
 def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -222,23 +240,27 @@ def train(
 ) -> dict[str, float]:
     """Train to the end, from the newest whole checkpoint in `out/checkpoints`, and save model and tokenizer to `out/model`.
 
-    An adapter is saved beside it and merged into it. Returns optimizer steps, final loss, seconds of this process, and peak_bytes of resident memory.
+    An adapter is saved beside it and merged into it. Returns optimizer steps, final loss, seconds of this process, and its peak_bytes of
+    resident memory.
 
     Raises:
         PbbError: the loss is no longer a number.
     """
     started = time.monotonic()
-    checkpoint = newest(out / "checkpoints")
+    writes = PartialState().is_main_process
+    checkpoint = first(newest(out / "checkpoints") if writes else None)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
     if not losses or losses[-1] != losses[-1]:
         raise PbbError(
             f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate"
         )
-    if isinstance(model, PeftModel):
-        save(model, tokenizer, out / "adapter")
-    save(merged(model), tokenizer, out / "model")
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    weights = _gathered(trainer) if trainer.is_fsdp_enabled else None
+    if writes:
+        if isinstance(model, PeftModel):
+            save(model, tokenizer, out / "adapter")
+        save(merged(model), tokenizer, out / "model", weights)
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {
         "optimizer_steps": trainer.state.global_step,
         "loss": losses[-1],
@@ -247,11 +269,26 @@ def train(
     }
 
 
-def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a Hugging Face folder under a temporary name and rename it, so that a reader, or a power cut, sees all of it or nothing."""
+def _gathered(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """All weights, in the first process; a matrix that is both embedding and head once, as in a folder that one process writes."""
+    whole: Any = trainer.model
+    weights: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(whole)
+    return {name: w for name, w in weights.items() if name not in whole.all_tied_weights_keys}
+
+
+def save(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a Hugging Face folder under a temporary name and rename it, so that a reader, or a power cut, sees all of it or nothing.
+
+    weights: those of a model that holds a share of them only.
+    """
     temporary = folder.with_name(folder.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(str(temporary))
+    model.save_pretrained(str(temporary), state_dict=weights)
     tokenizer.save_pretrained(temporary)
     for path in temporary.iterdir():
         sync(path)

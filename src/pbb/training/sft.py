@@ -2,7 +2,8 @@
 
 Contract: the same sequences in the same order, the same settings and the same model folder give the same checkpoint, whether the run
 was killed on the way or not. The order of the data is decided before training (`batches`): shuffled by seed, then batched by
-length within windows, since padding is what a CPU pays for. The loss falls on completions only.
+length within windows, since padding is what a CPU pays for. The loss falls on completions only. Several processes share out each
+batch and train on the same batches: their losses and gradients are those of one process but for the order of float sums.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datasets import Dataset
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
+from trl.models.utils import _ForwardRedirection
 
 from pbb.errors import PbbError
 from pbb.training.adapter import adapted, bare
@@ -61,6 +63,9 @@ class _Lean(SFTTrainer):
     def __init__(self, settings: Settings, **named: Any) -> None:
         super().__init__(**named)
         self.settings = settings
+        self.through = (
+            _ForwardRedirection()
+        )  # TRL's, after Lightning's: what it calls passes through a wrapper's forward
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         data: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -73,20 +78,27 @@ class _Lean(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean negative log-likelihood over the completion tokens of the batch."""
+        """Mean negative log-likelihood over the completion tokens of the batch, those of the other processes counted in."""
+        # what wraps the model takes the mean of the processes' gradients, where their sum is wanted
+        whole: Any = self.model
+        loss = self.through(model, whole, self._summed, inputs) * self.accelerator.num_processes
+        return loss / (
+            num_items_in_batch if num_items_in_batch is not None else (inputs["labels"][:, 1:] != -100).sum()
+        )
+
+    def _summed(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         labels = inputs["labels"][:, 1:].reshape(-1)
         wanted = (labels != -100).nonzero()[:, 0]
         # A row count that changes with every batch makes oneDNN compile and keep a new kernel for each.
         rows = torch.nn.functional.pad(wanted, (0, -len(wanted) % ROWS))
         labels = torch.nn.functional.pad(labels[wanted], (0, -len(wanted) % ROWS), value=-100)
-        inner = bare(model)
+        inner = bare(self.model)
         with products(self.settings):
             hidden = inner.base_model(
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
             ).last_hidden_state[:, :-1]
             logits = inner.get_output_embeddings()(hidden.flatten(0, 1)[rows])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-        return loss / (num_items_in_batch if num_items_in_batch is not None else len(wanted))
+        return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
 
 def _room(model: PreTrainedModel) -> int:
@@ -104,11 +116,13 @@ def sft(
 ) -> dict[str, float]:
     """Train on every document once, in the order of `batches`, and save model and tokenizer to `out/model`.
 
-    Continues from the newest whole checkpoint in `out/checkpoints`. Returns tokens (with prompts, without padding), optimizer steps,
-    final loss, seconds of this process, and peak_bytes of resident memory.
+    With `settings.processes` every one of them calls this, and the first one writes. Continues from the newest whole checkpoint in
+    `out/checkpoints`. Returns tokens (with prompts, without padding), optimizer steps, final loss, seconds of this process, and its
+    peak_bytes of resident memory.
 
     Raises:
-        PbbError: there is nothing to train on, a document is longer than the model can read, or the loss is no longer a number.
+        PbbError: there is nothing to train on, a document is longer than the model can read, there are other than the settings'
+            processes, or the loss is no longer a number.
     """
     if not documents:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
@@ -119,18 +133,21 @@ def sft(
         )
     order = batches([len(p) + len(c) for p, c in documents], settings.batch_size, settings.seed)
     rows = [documents[i] for i in order]
-    data = Dataset.from_dict(
-        {"input_ids": [p + c for p, c in rows], "labels": [[-100] * len(p) + c for p, c in rows]}
-    )
     steps = -(-len(rows) // settings.batch_size)
     count, tokens = 0, [0]
     for start in range(0, len(rows), settings.batch_size):
         count += sum(len(p) + len(c) for p, c in rows[start : start + settings.batch_size])
         tokens.append(count)
+    if settings.processes > 1:
+        # each must have its share of the last batch, and a document without a completion adds nothing
+        rows += [((rows[0][0] + rows[0][1])[:1], [])] * (-len(rows) % settings.batch_size)
+    data = Dataset.from_dict(
+        {"input_ids": [p + c for p, c in rows], "labels": [[-100] * len(p) + c for p, c in rows]}
+    )
     every = max(1, min(25, steps // 20))
     config = SFTConfig(
         **arguments(settings, out, steps),
-        per_device_train_batch_size=settings.batch_size // settings.accumulate,
+        per_device_train_batch_size=settings.batch_size // settings.accumulate // settings.processes,
         gradient_accumulation_steps=settings.accumulate,
         num_train_epochs=1,
         packing=False,
@@ -157,4 +174,12 @@ def sft(
         callbacks=[journal],
         optimizers=(optimizer(trained, settings), None),
     )
+    if trainer.accelerator.num_processes != settings.processes:
+        raise PbbError(
+            f"training: {settings.processes} processes were asked for, {trainer.accelerator.num_processes} are there: use --launch"
+        )
+    if trainer.is_fsdp_enabled != settings.fsdp:
+        raise PbbError(
+            "training: fsdp shares weights out over GPUs, and there is none: use --launch torchrun"
+        )
     return {"tokens": count} | train(trainer, trained, tokenizer, out)
