@@ -87,6 +87,25 @@ def sleep(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     time.sleep(1000)
 
 
+def together(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """In each of several processes: tells who it is; then what config["then"] of the second one says, while the first one waits."""
+    rank = os.environ["RANK"]
+    told = {name: os.environ[name] for name in ("WORLD_SIZE", "OMP_NUM_THREADS")} | {"pid": os.getpid()}
+    temporary = out / f".rank-{rank}.tmp"
+    temporary.write_text(json.dumps(told))
+    temporary.replace(out / f"rank-{rank}.json")
+    progress(1, 10, f"from {rank}")
+    then = config.get("then")
+    if rank == "1" and then == "crash":
+        raise KeyError("no such key")
+    if rank == "1" and then == "disk":
+        raise OSError(28, "No space left on device", str(out / "rng_state_1.pth"))
+    if rank == "1" and then == "vanish":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if then:
+        time.sleep(1000)
+
+
 def scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     (out / "scores.json").write_text(json.dumps(config["scores"]))
 
@@ -126,9 +145,17 @@ def step(label: str, parents: dict[str, Step] | None = None, function: str = "co
     seconds = config.pop("expected_seconds", 1.0)
     cores = config.pop("cores", 1)
     kind = config.pop("kind", "fake")
+    processes = config.pop("processes", 1)
     config = {"name": label, "to": 3} | config
     return Step(
-        kind, label, config, parents or {}, f"fake_steps:{function}", cores=cores, expected_seconds=seconds
+        kind,
+        label,
+        config,
+        parents or {},
+        f"fake_steps:{function}",
+        cores=cores,
+        processes=processes,
+        expected_seconds=seconds,
     )
 
 
@@ -146,6 +173,7 @@ GRAPHS = {
     "diamond": lambda: diamond(),
     "slow": lambda: diamond(sleep_for=0.002, to=30),
     "asleep": lambda: [step("asleep", function="sleep")],
+    "asleep together": lambda: [step("asleep", function="together", processes=2, cores=2, then="sleep")],
 }
 
 

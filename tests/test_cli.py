@@ -101,6 +101,8 @@ def test_options_reach_the_recipe(capfd: Capture) -> None:
         "elsewhere",
     )
     assert Path("elsewhere/fake/0123-1-2-m-3/scores.json").exists()
+    said(capfd, "run", "fake", "--launch", "torchrun", "--processes", "2")
+    assert Path("runs/fake/0123-2/scores.json").exists()
     code, out, _ = said(capfd, "show", "fake", "--set", "a=1")
     assert (code, out) == (0, "name: fake\na: '1'\n")
 
@@ -152,6 +154,8 @@ def test_a_table_without_scores_is_a_table(capfd: Capture) -> None:
         (["run", "fake", "--seeds", "many"], "--seeds"),
         (["run", "fake", "--seeds", "0"], "--seeds"),
         (["run", "fake", "--workers", "0"], "--workers"),
+        (["run", "fake", "--processes", "2"], "--processes 2: give --launch torchrun with it"),
+        (["run", "fake", "--launch", "mpirun"], "--launch mpirun: expected torchrun or fsdp"),
         (["run", "fake", "--nonsense"], "No such option"),
         (["run", "fake", "--out", "a-file"], "Not a directory: a-file"),
         (["run", "refuse"], "data.programs: 0: give at least one program"),

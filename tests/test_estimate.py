@@ -141,6 +141,30 @@ def test_two_workers_need_twice_as_much(
         preflight(recipe, 2)
 
 
+def test_each_process_holds_the_model_and_its_share_of_a_batch(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
+) -> None:
+    def size(*shared_out: int) -> int:
+        return need("s", Stage(), 1000, 182, SMOL, 1, False, *shared_out).bytes
+
+    weights = 16 * SMOL.weights
+    assert weights < size(2) < size() < 2 * size(2)
+    assert size(2) - size(2, 2) == weights / 2
+    monkeypatch.setattr(estimate, "shape", lambda folder: SMOL)
+    monkeypatch.setattr(machine, "devices", lambda: 0)
+    monkeypatch.setattr(machine, "available_cores", lambda: 2)
+    two = recipe.model_copy(update={"model": str(model_folder), "processes": 2})
+    free(1.2 * size(2) / 1e9, monkeypatch)
+    with refused("memory: ", "each of 2 processes", "fewer --processes"):
+        preflight(two, 2)
+    free(100, monkeypatch)
+    assert preflight(two, 2)
+    with refused("processes: 3: there are 2 cores", "--processes 2"):
+        preflight(two.model_copy(update={"processes": 3}), 2)
+    with refused("fsdp", "GPUs, and there is none", "--launch torchrun"):
+        preflight(two.model_copy(update={"fsdp": True}), 2)
+
+
 def test_the_largest_known_models_do_not_fit_here() -> None:
     rows = fits(int(15e9))
     assert [row["full, batch 16"]["fits"] for row in rows] == [True, True, False, False]

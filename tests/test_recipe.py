@@ -216,6 +216,22 @@ def test_a_model_that_the_file_names_is_sized_as_well(tmp_path: Path) -> None:
     assert load(str(written(tmp_path, SMALL | {"model": "owner/big"}))).data.io == 50
 
 
+def test_one_process_is_not_spoken_of_and_several_share_out_every_batch(path: Path, refused: Refused) -> None:
+    recipe = load(str(path))
+    assert not {"processes", "fsdp"} & recipe.resolved().keys()
+    assert load(str(path), ["processes=1"]).hash() == recipe.hash()
+    two = load(str(path), ["processes=2"])
+    assert two.resolved()["processes"] == 2 and two.hash() != recipe.hash()
+    with refused("stages.read.batch_size: 4", "shared out over 3 processes"):
+        load(str(path), ["processes=3"])
+    with refused("stages.read.batch_size: 4 in 4 passes", "2 processes"):
+        load(str(path), ["processes=2", "stages.read.accumulate=4"])
+    with refused("fsdp", "processes"):
+        load(str(path), ["fsdp=true"])
+    with refused("stages.read: fsdp", "lora"):
+        load(str(path), ["processes=2", "fsdp=true", "stages.read.lora=4"])
+
+
 def test_the_last_override_of_a_key_wins_and_values_are_yaml(path: Path) -> None:
     recipe = load(
         str(path),

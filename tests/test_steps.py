@@ -108,6 +108,20 @@ def test_a_change_moves_only_what_depends_on_it(override: str, moved: set[str], 
     assert {s.kind for s in after if s.hash not in before} == moved
 
 
+def test_several_processes_are_part_of_sft_alone_and_one_is_as_none_were_named() -> None:
+    one, two = (load("retroactive", [f"processes={n}"], model=HUB) for n in (1, 2))
+    assert [s.hash for s in graph(one)] == [s.hash for s in graph(load("retroactive", model=HUB))]
+    before, after = by_label(graph(one)), by_label(graph(two))
+    for label, step in after.items():
+        settings = step.config.get("settings", {})
+        together = step.kind == "train" and "grpo" not in settings
+        assert (step.processes, settings.get("processes")) == ((2, 2) if together else (1, None))
+        assert step.processes == 1 or step.hash != before[label].hash
+        assert step.kind not in ("programs", "documents") or step.hash == before[label].hash
+    assert any("grpo" in step.config.get("settings", {}) for step in after.values())
+    assert command(two).endswith(" --launch torchrun --processes 2") and "--launch" not in command(one)
+
+
 def test_a_change_of_stage_2_leaves_stage_1_alone(recipe: Recipe) -> None:
     after = by_label(graph(changed(recipe, "stages.read.batch_size=8")))
     kept = {s.label for s in graph(recipe) if after[s.label].hash == s.hash}
