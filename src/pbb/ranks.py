@@ -41,9 +41,9 @@ def launch(work: Callable[[Progress], T], progress: Progress, processes: int) ->
     Raises:
         PbbError, OSError: one of them did, or there are fewer cores or GPUs. RankFailed: one of them failed otherwise.
     """
-    enough(processes)
-    # counts GPUs without touching them: CUDA cannot be used in a process that is forked from one that has
+    # GPUs are counted without touching them: a process that is forked from one that has touched CUDA cannot use it
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    enough(processes)
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -80,10 +80,8 @@ def _rank(work: Callable[[Progress], T], progress: Progress, pipes: list[Connect
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if not devices():
-        os.environ["ACCELERATE_TORCH_DEVICE"] = (
-            "cpu"  # else "cpu:0", where torch.load puts no optimizer's state
-        )
+    if not devices():  # accelerate would say "cpu:0", where torch.load puts no optimizer's state
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     rank = int(os.environ["RANK"])
     try:
         value = work(progress if rank == 0 else Progress())

@@ -63,9 +63,8 @@ class _Lean(SFTTrainer):
     def __init__(self, settings: Settings, **named: Any) -> None:
         super().__init__(**named)
         self.settings = settings
-        self.through = (
-            _ForwardRedirection()
-        )  # TRL's, after Lightning's: what it calls passes through a wrapper's forward
+        # What it calls passes through the forward of what wraps the model, which gathers weights and gradients there.
+        self.through = _ForwardRedirection()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         data: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -79,8 +78,8 @@ class _Lean(SFTTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean negative log-likelihood over the completion tokens of the batch, those of the other processes counted in."""
-        # what wraps the model takes the mean of the processes' gradients, where their sum is wanted
         whole: Any = self.model
+        # What wraps the model takes the mean of the processes' gradients, where their sum is wanted.
         loss = self.through(model, whole, self._summed, inputs) * self.accelerator.num_processes
         return loss / (
             num_items_in_batch if num_items_in_batch is not None else (inputs["labels"][:, 1:] != -100).sum()
