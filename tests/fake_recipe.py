@@ -1,4 +1,4 @@
-"""Stand-ins for pbb.recipe and pbb.steps, so that the command line is tested without a model.
+"""Stand-ins for pbb.recipe_file and pbb.recipe_graph, so that the command line is tested without a model.
 
 Run as a script it is `pbb` with these stand-ins: python fake_recipe.py run stuck --out DIR
 """
@@ -88,12 +88,12 @@ def graph(recipe: Recipe) -> list[Step]:
 
 
 def modules() -> dict[str, ModuleType]:
-    recipe, steps = ModuleType("pbb.recipe_file"), ModuleType("pbb.steps")
+    recipe, steps = ModuleType("pbb.recipe_file"), ModuleType("pbb.recipe_graph")
     recipe.load, recipe.shipped = load, lambda: {"fake": Path("fake.yaml")}  # type: ignore[attr-defined]
     steps.graph = graph  # type: ignore[attr-defined]
     estimate = ModuleType("pbb.estimate")
     estimate.preflight = lambda recipe, workers: []  # type: ignore[attr-defined]
-    return {"pbb.recipe_file": recipe, "pbb.steps": steps, "pbb.estimate": estimate}
+    return {"pbb.recipe_file": recipe, "pbb.recipe_graph": steps, "pbb.estimate": estimate}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pbb.experiment import as_yaml, evaluations, find_evaluation, share
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
-from pbb.steps import graph
+from pbb.recipe_graph import graph
 
 Refused = Callable[..., AbstractContextManager[None]]
 

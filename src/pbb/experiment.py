@@ -309,7 +309,7 @@ def environment(threads: int) -> dict[str, Any]:
 
 def graph_of(recipe: Recipe) -> list[Step]:
     """Every step of the recipe; the import is here because it brings torch along."""
-    from pbb.steps import graph
+    from pbb.recipe_graph import graph
 
     return list(graph(recipe))
 

@@ -23,7 +23,8 @@ from pbb.programs.program import Example, Program, TraceStep, read_programs
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.progress import Progress
 from pbb.recipe_file import load, shipped
-from pbb.steps import graph, make_programs
+from pbb.recipe_graph import graph
+from pbb.steps import make_programs
 
 T = templates("arithmetic")
 WAYS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")

@@ -133,7 +133,7 @@ def encoded(text: str) -> bytes:
 
 def recipe(data: bytes) -> Verdict:
     """A recipe file: shown, and where it is one its graph laid out."""
-    from pbb.steps import graph
+    from pbb.recipe_graph import graph
 
     path = written("recipe.yaml", data)
     if command("show", str(path)) == "refused":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pbb.progress import Progress
 from pbb.recipe import Recipe
-from pbb.steps import graph
+from pbb.recipe_graph import graph
 
 
 def make(recipe: Recipe, folder: Path) -> dict[str, Path]:

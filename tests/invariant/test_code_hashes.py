@@ -10,7 +10,7 @@ import pytest
 import pbb
 from pbb.graph import Step, function_digest, modules_needed, ordered
 from pbb.recipe_file import load
-from pbb.steps import graph
+from pbb.recipe_graph import graph
 
 ROOT = Path(pbb.__file__).parent
 NOT_RUN = {

@@ -12,7 +12,7 @@ from gguf import GGUFWriter
 
 from pbb.models.gguf import folder
 from pbb.models.load import load
-from pbb.steps import _identity
+from pbb.recipe_graph import _identity
 
 Refused = Callable[..., AbstractContextManager[None]]
 

@@ -16,7 +16,8 @@ from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
-from pbb.steps import command, graph, put
+from pbb.recipe_graph import command, graph
+from pbb.steps import put
 from pbb.training.loop import Settings
 from pbb.training.rollouts import Grpo
 

@@ -1,0 +1,240 @@
+"""What is to be done for a recipe: the graph of its steps, with the code that each of them rests on and a guess of its time.
+
+    programs ─> documents (a stage) ─> train (a chain of stages) ─> evaluate (an arm) ─> score ─> report
+
+Contract: two arms, or two recipes, that describe the same work get the same step; what a step does is the matter of `pbb.steps`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+from pbb.graph import Step
+from pbb.models.place import EMBEDDED
+
+if TYPE_CHECKING:
+    from pbb.recipe import Recipe
+
+PROGRAMS = tuple(
+    f"pbb.programs.{name}"
+    for name in ("program", "family", "names", "sandbox", "sandbox_worker", "isolation", "isolation_worker")
+)
+DOCUMENTS = (
+    "pbb.programs.program",
+    "pbb.documents.render",
+    "pbb.documents.corpus",
+    "pbb.documents.chats",
+    "pbb.documents.templates",
+)
+LOAD = tuple(f"pbb.models.{name}" for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub"))
+SFT = (*(f"pbb.training.{name}" for name in ("sft", "loop", "adapter", "checkpoint", "muon")), *LOAD)
+DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
+GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
+EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
+LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
+SCORE = (
+    *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")),
+    *LANGUAGE,
+)
+UNREAD = "skip-exposure"
+ALL = 1 << 10  # cores: a model too large to train beside another one
+# What steps took on one of two cores (an LLM: on both), until this machine has shown what they take here.
+SECONDS_A_DOCUMENT = {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35}
+SECONDS_A_ROLLOUT = {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5}
+SECONDS_A_QUESTION = {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15}
+
+
+def graph(recipe: Recipe) -> list[Step]:
+    """All steps of a recipe, parents first; arms that share a chain of stages share its training."""
+    steps: list[Step] = []
+    evaluations: dict[str, Step] = {}
+    trainings: dict[str, Step] = {}
+    identity = _identity(recipe.model)
+    digest = recipe.data.digest()
+    for seed in recipe.seeds:
+        programs = Step(
+            kind="programs",
+            label=f"programs, seed {seed}",
+            config={
+                "data": recipe.data.model_dump(mode="json"),
+                "asked": recipe.asked(),
+                "seed": seed,
+                **({"digest": digest} if digest else {}),
+            },
+            parents={},
+            function="pbb.steps:make_programs",
+            code=(*PROGRAMS, *recipe.data.code),
+            expected_seconds=3,
+        )
+        documents = {
+            name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.drawn
+        }
+        for name, s in recipe.stages.items():
+            if not s.drawn:
+                documents[name] = Step(
+                    kind="documents",
+                    label=f"documents {name}, seed {seed}",
+                    config={"stage": name, "seed": seed},
+                    parents={other: documents[other] for other in s.of},
+                    function="pbb.steps:join_documents",
+                    code=DOCUMENTS,
+                    expected_seconds=2,
+                )
+        chains: dict[tuple[str, ...], Step] = {}
+        for arm_name, arm in recipe.arms.items():
+            model: Step | None = None
+            for length in range(1, len(arm.stages) + 1):
+                chain = tuple(arm.stages[:length])
+                if chain not in chains:
+                    chains[chain] = _training(recipe, chain, seed, documents[chain[-1]], model, identity)
+                    trainings[f"{' + '.join(chain)}, seed {seed}"] = chains[chain]
+                model = chains[chain]
+            evaluations[f"{arm_name}-{seed}"] = _evaluation(recipe, arm_name, seed, programs, model, identity)
+        steps += [programs, *documents.values(), *chains.values()]
+    steps += evaluations.values()
+    score = Step(
+        kind="score",
+        label="score",
+        config={
+            "recipe": recipe.name,
+            "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
+            **_control(recipe),
+            **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
+        },
+        parents={
+            **{f"evaluate {k}": s for k, s in evaluations.items()},
+            **{f"train {i}": s for i, s in enumerate(trainings.values())},
+        },
+        function="pbb.steps:make_scores",
+        code=SCORE,
+        expected_seconds=10,
+    )
+    report = Step(
+        kind="report",
+        label="report",
+        config={
+            "recipe": recipe.resolved(),
+            "trainings": score.config["trainings"],
+            "command": command(recipe),
+        },
+        parents={"score": score, **score.parents},
+        function="pbb.steps:make_report",
+        code=("pbb.report",),
+        expected_seconds=8,
+    )
+    return [*steps, score, report]
+
+
+def command(recipe: Recipe) -> str:
+    """The command line that makes this recipe's run again (with its overrides, where there were any: see recipe.yaml)."""
+    model = "" if recipe.model == "base" else f" --model {recipe.model}"
+    seeds = "" if recipe.seeds == [0] else f" --seeds {len(recipe.seeds)}"
+    launch = f" --launch {'fsdp' if recipe.fsdp else 'torchrun'} --processes {recipe.processes}"
+    return f"pbb run {recipe.name}{model}{seeds}{launch if recipe.processes > 1 else ''}"
+
+
+def _control(recipe: Recipe) -> dict[str, str]:
+    """The arm that never read the w/o IO programs, below which a PBB ratio is 0, where it is not `stage-1-only`."""
+    return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
+
+
+def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
+    from pbb.documents.chats import Chat, digest
+
+    stage = recipe.source(stage)
+    mix = [part.model_dump(mode="json") for part in recipe.mix(stage)]
+    chats = {part.path: digest(part) for part in recipe.mix(stage) if isinstance(part, Chat)}
+    return Step(
+        kind="documents",
+        label=f"documents {stage}, seed {seed}",
+        config={
+            "stage": stage,
+            "mix": mix,
+            "templates": (recipe.stages[stage].templates or recipe.templates).model_dump(),
+            "phrasings": recipe.data.templates,
+            "seed": seed,
+            **({"chats": chats} if chats else {}),
+        },
+        parents={"programs": programs},
+        function="pbb.steps:make_documents",
+        code=DOCUMENTS,
+        expected_seconds=5,
+    )
+
+
+def _training(
+    recipe: Recipe,
+    chain: tuple[str, ...],
+    seed: int,
+    documents: Step,
+    model: Step | None,
+    identity: dict[str, str],
+) -> Step:
+    stage = recipe.stages[chain[-1]]
+    unused = {"mix", "of", "method", "templates", "exposures", "programs", "represent"} | (
+        {"batch_size"} if stage.grpo else set()
+    )
+    settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
+    processes = 1 if stage.grpo else recipe.processes
+    if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
+        settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
+    size = recipe.documents(chain[-1])
+    seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
+    if stage.grpo:
+        rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
+        seconds = rollouts * SECONDS_A_ROLLOUT.get(recipe.model, 1.5)
+    return Step(
+        kind="train",
+        label=f"train {' + '.join(chain)}, seed {seed}",
+        config={"settings": settings, **({} if model else identity)},
+        parents={"documents": documents, **({"model": model} if model else {})},
+        function="pbb.steps:train",
+        code=GRPO if stage.grpo else SFT,
+        cores=processes if recipe.model in EMBEDDED else ALL,
+        processes=processes,
+        expected_seconds=2 + seconds / processes,
+    )
+
+
+def _evaluation(
+    recipe: Recipe, arm: str, seed: int, programs: Step, model: Step | None, identity: dict[str, str]
+) -> Step:
+    e = recipe.evaluation
+    shown = recipe.shown(arm)
+    return Step(
+        kind="evaluate",
+        label=f"evaluate {arm}, seed {seed}",
+        config={
+            "arm": arm,
+            "seed": seed,
+            "evaluation": e.model_dump(mode="json"),
+            "templates": recipe.templates.model_dump(),
+            "phrasings": recipe.data.templates,
+            "represent": recipe.arms[arm].represent or recipe.represent,
+            "planted": recipe.wrong(arm),
+            "splits": {g: recipe.splits(g) for g in recipe.groups()},
+            **({"shown": shown} if shown else {}),
+            **({} if recipe.data.isolate() is None else {"isolate": recipe.data.isolate()}),
+            **({} if model else identity),
+        },
+        parents={"programs": programs, **({"model": model} if model else {})},
+        function="pbb.steps:evaluate",
+        code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
+        expected_seconds=2 + recipe.questions(arm) * SECONDS_A_QUESTION.get(recipe.model, 0.15),
+    )
+
+
+def _identity(model: str) -> dict[str, str]:
+    """What names a starting model in a step's hash: its name, and for a folder the bytes of its weights."""
+    from pbb.models import place
+
+    folder = place.local(model)
+    if folder is None:
+        return {"model": model}
+    digest = hashlib.sha256()
+    for path in [folder] if folder.is_file() else sorted(folder.glob("*")):
+        if path.suffix in (".safetensors", ".json", ".gguf"):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return {"model": model, "digest": digest.hexdigest()[:16]}
