@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import Phase, settings
 
 import pbb
 from pbb.errors import PbbError
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     from pbb.programs.program import Program
+
+# For `mutmut run`, where every mutant costs a run of the tests: few examples, the same each time, and no search for the smallest.
+settings.register_profile(
+    "mutation",
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 Refused = Callable[..., AbstractContextManager[None]]
 Python = Callable[..., str]

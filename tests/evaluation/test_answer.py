@@ -2,13 +2,22 @@
 
 import math
 import time
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbb.evaluation.answer import MAX_DIGITS, MAX_NESTING, equal, parse, same_source
+from pbb.evaluation.answer import (
+    MAX_CHARS,
+    MAX_DIGITS,
+    MAX_NESTING,
+    MAX_SOURCE_CHARS,
+    equal,
+    parse,
+    same_source,
+)
 
 scalars = (
     st.none()
@@ -47,6 +56,7 @@ literals = st.recursive(
         ("1e3", 1000.0),
         (".5", 0.5),
         ("**17** is it", 17),
+        ("**17** (as computed)", 17),
         ("`[1, 2]`.", [1, 2]),
         ("$17$", 17),
         ("True is what it gives", True),
@@ -64,6 +74,7 @@ literals = st.recursive(
         ("inf", math.inf),
         ("-inf", -math.inf),
         ("Zibble(7) returns 17.", 17),
+        ("\n Zibble(7) returns 17.", 17),
         ("The answer is 17, and Snurg's answer is 18", 17),
         ("Answer: 17", 17),
         ("Zibble returns this => 17", 17),
@@ -94,6 +105,9 @@ def test_a_direct_answer_is_what_the_generation_begins_with(generation: str, val
         ("Answer: 'the answer is 3' it is", "the answer is 3"),
         ("Answer:\n  17\n", 17),
         ("Answer: {'answer: ': 1}", {"answer: ": 1}),
+        ("Answer: [x, answer: 3]", 3),
+        ("Answer: 4 and it returns\n5", 4),
+        ("It returns 'a'\nThe answer's 5 => 6", 6),
     ],
 )
 def test_the_last_marked_answer_of_a_chain_wins(generation: str, value: Any) -> None:
@@ -101,52 +115,70 @@ def test_the_last_marked_answer_of_a_chain_wins(generation: str, value: Any) -> 
     assert parsed.ok and equal(parsed.value, value, lenient=False), parsed
 
 
+NO_VALUE = "no value where the answer should stand"
+NO_LITERAL = "neither a Python nor a JSON literal"
+MORE_VALUES = "more than one value"
+EXPRESSION = "an expression, not a value"
+RUNS_ON = "a value that runs on into something else"
+TOO_LONG = "longer than 2000 characters"
+TOO_MANY_DIGITS = "an integer of more than 1000 digits"
+
+
 @pytest.mark.parametrize(
     ("generation", "reason"),
     [
-        ("", "no value"),
-        ("Zibble", "no value"),
-        ("007", "neither"),
-        ("1,000", "more than one value"),
-        ("17, 18", "more than one value"),
-        ("17 + 3 = 20", "expression"),
-        ("3 * x", "expression"),
-        ("2**10", "expression"),
-        ("'ab'*3", "expression"),
-        ("[1, 2][0]", "runs on"),
-        ("'a''b'", "runs on"),
-        ("17th", "runs on"),
-        ("50%", "runs on"),
-        ("1.2.3", "runs on"),
-        ("3+4j", "expression"),
-        ("[3+4j]", "type complex"),
-        ("[b'x']", "type bytes"),
-        ("[...]", "type ellipsis"),
-        ("[__import__('os').getpid()]", "neither"),
-        ("{[1]: 2}", "neither"),
-        ("[1, 2", "bracket without"),
-        ("[1)", "do not match"),
-        ("'abc", "string without"),
-        ("['abc]", "string without"),
-        ("7" * 1500, f"more than {MAX_DIGITS} digits"),
-        ("[0x" + "f" * 900 + "]", f"more than {MAX_DIGITS} digits"),
-        ("7" * 2001, "longer than"),
-        ("'" + "x" * 2000 + "'", "longer than"),
-        ("[" + "1," * 2000 + "]", "longer than"),
-        ("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1), "nested deeper"),
-        ("The answer is unknown, but it returns 5", "no value"),
-        ("first 3 * 2 is 6\nAnswer: 6", "no value"),  # a chain is no direct answer
+        ("", NO_VALUE),
+        ("Zibble", NO_VALUE),
+        ("X marks it", NO_VALUE),
+        ("007", NO_LITERAL),
+        ("1,000", MORE_VALUES),
+        ("17, 18", MORE_VALUES),
+        ("17 + 3 = 20", EXPRESSION),
+        ("3 * x", EXPRESSION),
+        ("2**10", EXPRESSION),
+        ("'ab'*3", EXPRESSION),
+        ("[1, 2][0]", RUNS_ON),
+        ("'a''b'", RUNS_ON),
+        ("17th", RUNS_ON),
+        ("50%", RUNS_ON),
+        ("1.2.3", RUNS_ON),
+        ("3+4j", EXPRESSION),
+        ("[3+4j]", "a value of type complex, which no program returns"),
+        ("[b'x']", "a value of type bytes, which no program returns"),
+        ("{1: b'x'}", "a value of type bytes, which no program returns"),
+        ("{b'x': 1}", "a value of type bytes, which no program returns"),
+        ("[...]", "a value of type ellipsis, which no program returns"),
+        ("[__import__('os').getpid()]", NO_LITERAL),
+        ("{[1]: 2}", NO_LITERAL),
+        ("[1, 2", "a bracket without an end"),
+        ("[1)", "brackets that do not match"),
+        ("'abc", "a string without an end"),
+        ('"abc', "a string without an end"),
+        ("['abc]", "a string without an end"),
+        ("7" * 1500, TOO_MANY_DIGITS),
+        ("1" + "0" * MAX_DIGITS, TOO_MANY_DIGITS),
+        ("[0x" + "f" * 900 + "]", TOO_MANY_DIGITS),
+        ("7" * 2001, TOO_LONG),
+        ("'" + "x" * 2000 + "'", TOO_LONG),
+        ('"' + "x" * 2000 + '"', TOO_LONG),
+        ("'" + "x" * (MAX_CHARS - 1), "a string without an end"),
+        ("[" + "1," * 2000 + "]", TOO_LONG),
+        ("[ " + "1," * (MAX_CHARS // 2 - 1), "a bracket without an end"),
+        ("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1), "nested deeper than 20"),
+        ("The answer is unknown, but it returns 5", NO_VALUE),
+        ("first 3 * 2 is 6\nAnswer: 6", NO_VALUE),  # a chain is no direct answer
     ],
 )
 def test_a_direct_generation_without_an_answer_says_why(generation: str, reason: str) -> None:
     parsed = parse(generation, cot=False)
-    assert not parsed.ok and parsed.value is None and parsed.text is None
-    assert parsed.reason is not None and reason in parsed.reason
+    assert not parsed.ok
+    assert (parsed.value, parsed.text, parsed.reason) == (None, None, reason)
 
 
 def test_a_chain_without_a_mark_or_with_an_unreadable_last_mark_has_no_answer() -> None:
     assert parse("17", cot=True).reason == "no marked answer"
     assert parse("it returns nothing", cot=True).reason == "no marked answer"
+    assert parse("it returns\n5", cot=True).reason == "no marked answer"  # such a mark is of its line
     assert not parse("3 => 4. Answer: unknown", cot=True).ok
     assert not parse("Answer: 4\nAnswer: 4 + 5", cot=True).ok
 
@@ -160,6 +192,7 @@ def test_limits_are_inclusive() -> None:
 def test_the_text_is_the_literal_as_written() -> None:
     assert parse("Answer: [1,  2] done", cot=True).text == "[1,  2]"
     assert parse("+5 it is", cot=False).text == "+5"
+    assert parse("-inf it is", cot=False).text == "-inf"
 
 
 @settings(deadline=None)
@@ -236,6 +269,51 @@ def test_equality_is_symmetric_and_strict_implies_lenient(a: Any, b: Any) -> Non
     assert lenient or not strict
 
 
+hashable = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([math.nan, math.inf, -0.5, 2.0, b"a", b"b", 10**400])
+    | st.text(max_size=2)
+    | st.tuples(st.integers(-2, 2) | st.text(max_size=1) | st.sampled_from([math.nan, 0.5]))
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(hashable, st.integers(), max_size=8), st.randoms(use_true_random=False))
+def test_the_order_of_a_mapping_does_not_count(value: dict[Any, int], random: Random) -> None:
+    items = list(value.items())
+    random.shuffle(items)
+    assert equal(value, dict(items), lenient=False) and equal(value, dict(items), lenient=True)
+
+
+def test_no_key_is_lost_in_the_order_of_another_type() -> None:
+    keys = [
+        3,
+        math.nan,
+        False,
+        -2.5,
+        1,
+        "b",
+        None,
+        (1, 2),
+        "a",
+        (2,),
+        (math.nan,),
+        b"b",
+        b"a",
+        (1, 1),
+        ("x",),
+    ]
+    value = {key: number for number, key in enumerate(keys)}
+    for first in range(len(keys)):
+        turned = {key: value[key] for key in keys[first:] + keys[:first]}
+        backwards = dict(reversed(turned.items()))
+        assert equal(value, turned, lenient=False) and equal(value, backwards, lenient=False)
+        assert equal(value, turned, lenient=True) and equal(value, backwards, lenient=True)
+        assert not equal(value, backwards | {keys[first]: -1}, lenient=True)
+
+
 # (a, b, strict, lenient)
 PAIRS: list[tuple[Any, Any, bool, bool]] = [
     (1, 1, True, True),
@@ -261,10 +339,23 @@ PAIRS: list[tuple[Any, Any, bool, bool]] = [
     (0.0, 2e-9, False, False),
     (math.nan, math.nan, True, True),
     ([math.nan], [math.nan], True, True),
+    (math.nan, 1.0, False, False),
+    ({"a": (1,)}, {"a": [1]}, False, True),
+    ({"a": {1: 2}}, {"a": {"1": 2}}, False, True),
+    ({1: (1,), "1": 2}, {"1": 2, 1: [1]}, False, True),  # two keys that JSON writes alike
+    ({10**MAX_DIGITS - 1: 1}, {str(10**MAX_DIGITS - 1): 1}, False, True),
+    (
+        {10**MAX_DIGITS: 1},
+        {str(10**MAX_DIGITS): 1},
+        False,
+        False,
+    ),  # too long to be written out for a comparison
+    ({1: 1}, {1: 1, 2: 2}, False, False),
     (math.inf, math.inf, True, True),
     (math.inf, -math.inf, False, False),
     ({1, 2}, {2, 1}, True, True),
     ({1}, {1.0}, False, True),
+    ({1, 2.0}, {1.0, 2}, False, True),
     ({1}, {True}, False, False),
     ({1, 2}, {1, 3}, False, False),
     ({1, 2}, {1}, False, False),
@@ -312,6 +403,11 @@ def test_sources_are_equal_up_to_layout_comments_and_docstrings() -> None:
     assert not same_source(a, a.replace("Zibble", "Blorp"))
     assert not same_source("x = 1", "x = True")
     assert not same_source("def f():\n  x = 'a'", "def f():\n  x = 'b'")
+
+
+def test_a_source_of_the_longest_length_is_parsed_and_a_longer_one_is_text() -> None:
+    longest = "x  =  1  #".ljust(MAX_SOURCE_CHARS, "-")
+    assert same_source(longest, "x = 1") and not same_source(longest + "-", "x = 1")
 
 
 def test_text_that_is_no_python_equals_only_itself() -> None:

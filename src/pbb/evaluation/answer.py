@@ -19,7 +19,9 @@ import json
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 MAX_CHARS = 2_000
@@ -32,7 +34,6 @@ MAX_SOURCE_CHARS = 100_000
 """Longest source that `same_source` parses; longer ones are compared as text."""
 
 _HUGE = 10**MAX_DIGITS
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
 
 # Marks that say "this is the answer" whatever follows, and words that only do so where a value follows them:
 # "Answer: 17, which is what Zibble returns." is answered by 17. Repeats are bounded: matching stays linear.
@@ -46,7 +47,8 @@ _DRESSING_ON_THE_LINE = re.compile(r"[ \t*`$]*")
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
 _IN_BRACKETS = re.compile(_STRING.pattern + r"|[\[\](){}'\"]", re.DOTALL)
 _CLOSING_MARKS = re.compile(r"[*`$]*")
-_WORD = re.compile(r"(?:set\(\)|True|False|None|true|false|null|[-+]?(?:nan|NaN|inf|Infinity)\b)")
+_NON_FINITE = re.compile(r"[-+]?(?:nan|NaN|inf|Infinity)\b")
+_WORD = re.compile(rf"set\(\)|True|False|None|true|false|null|{_NON_FINITE.pattern}")
 _NUMBER = re.compile(
     r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+"
     r"|(?:\d[\d_]*(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?)"
@@ -98,11 +100,11 @@ def parse(generation: str, *, cot: bool) -> Parsed:
 def _leading(generation: str) -> Parsed:
     text = generation.lstrip()
     found, _ = _literal_at(text, 0, _DRESSING)
-    if found is not _NOTHING:
+    if found != _NOTHING:
         return found
     for mark in _MARK.finditer(text.partition("\n")[0]):
         found, _ = _literal_at(text, mark.end(), _DRESSING)
-        if found is not _NOTHING or mark["plain"]:
+        if found != _NOTHING or mark["plain"]:
             return found
     return found
 
@@ -113,27 +115,24 @@ def _last_marked(generation: str) -> Parsed:
     while mark := _MARK.search(generation, position):
         plain = mark["plain"] is not None
         found, end = _literal_at(generation, mark.end(), _DRESSING if plain else _DRESSING_ON_THE_LINE)
-        if plain or found is not _NOTHING:
+        if plain or found != _NOTHING:
             answer = found
-        position = max(mark.end(), end if found.ok else 0)
+        position = end if found.ok else mark.end()
     return answer
 
 
 def _literal_at(text: str, start: int, dressing: re.Pattern[str]) -> tuple[Parsed, int]:
     """The literal that begins at `start`, behind any dressing, and where it ends."""
-    opened = dressing.match(text, start)
-    begin = opened.end() if opened else start
+    begin = _behind(dressing, text, start)
     window = text[begin : begin + MAX_CHARS + 1]
-    length, reason = _extent(window)
-    if reason is not None:
-        return (_NOTHING if reason == _NOTHING.reason else _unparsed(reason)), begin
+    length = _extent(window)
+    if isinstance(length, str):
+        return _unparsed(length), begin
     if length > MAX_CHARS:
         return _unparsed(f"longer than {MAX_CHARS} characters"), begin
-    end = begin + length
-    tail = end
-    if opened and opened.group().strip():  # "**17**": the closing marks are no operator
-        closed = _CLOSING_MARKS.match(text, end)
-        tail = closed.end() if closed else end
+    tail = end = begin + length
+    if text[start:begin].strip():  # "**17**": the closing marks are no operator
+        tail = _behind(_CLOSING_MARKS, text, end)
     if _SECOND.match(text, tail):
         return _unparsed("more than one value"), end
     if _OPERATOR.match(text, tail):
@@ -143,42 +142,47 @@ def _literal_at(text: str, start: int, dressing: re.Pattern[str]) -> tuple[Parse
     return _evaluate(window[:length]), end
 
 
-def _extent(window: str) -> tuple[int, str | None]:
-    """How many characters the literal at the beginning takes, or why there is none."""
+def _behind(marks: re.Pattern[str], text: str, start: int) -> int:
+    found = marks.match(text, start)
+    assert found  # no marks at all are a match too
+    return found.end()
+
+
+def _extent(window: str) -> int | str:
+    """How many characters the literal at the beginning takes, or the reason why there is none."""
     first = window[:1]
-    if first and first in "[({":
+    if first in _CLOSES.values():
         return _bracketed(window)
-    match = (_STRING if first in ("'", '"') else _NUMBER).match(window) or _WORD.match(window)
+    quoted = first in ("'", '"')
+    match = (_STRING if quoted else _NUMBER).match(window) or _WORD.match(window)
     if match:
-        return match.end(), None
-    if first in ("'", '"') and len(window) > MAX_CHARS:
-        return 0, f"longer than {MAX_CHARS} characters"
-    return 0, "a string without an end" if first in ("'", '"') else _NOTHING.reason
+        return match.end()
+    if quoted and len(window) > MAX_CHARS:
+        return f"longer than {MAX_CHARS} characters"
+    return "a string without an end" if quoted else str(_NOTHING.reason)
 
 
-def _bracketed(window: str) -> tuple[int, str | None]:
+def _bracketed(window: str) -> int | str:
     opened: list[str] = []
     for token in _IN_BRACKETS.finditer(window):
         character = token.group()
-        if character in "[({":
+        if character in _CLOSES.values():
             opened.append(character)
             if len(opened) > MAX_NESTING:
-                return 0, f"nested deeper than {MAX_NESTING}"
+                return f"nested deeper than {MAX_NESTING}"
         elif character in _CLOSES:
             if opened.pop() != _CLOSES[character]:
-                return 0, "brackets that do not match"
+                return "brackets that do not match"
             if not opened:
-                return token.end(), None
+                return token.end()
         elif len(character) == 1:  # a quote that nothing closes: going on would cost quadratic time
-            return 0, "a string without an end"
-    return 0, f"longer than {MAX_CHARS} characters" if len(window) > MAX_CHARS else "a bracket without an end"
+            return "a string without an end"
+    return f"longer than {MAX_CHARS} characters" if len(window) > MAX_CHARS else "a bracket without an end"
 
 
 def _evaluate(text: str) -> Parsed:
-    sign, word = (text[0], text[1:]) if text[0] in "+-" else ("", text)
-    if word.lower() in _NON_FINITE:
-        number = _NON_FINITE[word.lower()]
-        return Parsed(-number if sign == "-" else number, text)
+    if _NON_FINITE.match(text):
+        return Parsed(float(text), text)
     value: Any
     try:
         with (
@@ -226,27 +230,26 @@ def equal(a: Any, b: Any, *, lenient: bool) -> bool:
 
 
 def _same(a: Any, b: Any, lenient: bool) -> bool:
-    if lenient:
-        if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-            return len(a) == len(b) and all(_same(x, y, True) for x, y in zip(a, b, strict=True))
-        if {type(a), type(b)} == {int, float}:
-            return bool(a == b)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return (lenient or type(a) is type(b)) and _all_same(a, b, lenient)
+    if lenient and {type(a), type(b)} == {int, float}:
+        return bool(a == b)
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
         return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
-    if not isinstance(a, (list, tuple, set, dict)):
-        return bool(a == b)
-    if len(a) != len(b):
-        return False
     if isinstance(a, set):
-        a, b = sorted(a, key=_order), sorted(b, key=_order)
+        return _all_same(sorted(a, key=_order), sorted(b, key=_order), lenient)
     if isinstance(a, dict):
-        return all(
-            _same_key(x, y, lenient) and _same(a[x], b[y], lenient)
-            for x, y in zip(_sorted_keys(a, lenient), _sorted_keys(b, lenient), strict=True)
+        first, second = _sorted_keys(a, lenient), _sorted_keys(b, lenient)
+        return all(map(_same_key, first, second, repeat(lenient))) and _all_same(
+            [a[x] for x in first], [b[y] for y in second], lenient
         )
-    return all(_same(x, y, lenient) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def _all_same(a: Sequence[Any], b: Sequence[Any], lenient: bool) -> bool:
+    return len(a) == len(b) and all(map(_same, a, b, repeat(lenient)))
 
 
 def _sorted_keys(mapping: dict[Any, Any], lenient: bool) -> list[Any]:
@@ -256,7 +259,7 @@ def _sorted_keys(mapping: dict[Any, Any], lenient: bool) -> list[Any]:
 
 
 def _same_key(a: Any, b: Any, lenient: bool) -> bool:
-    return _same(a, b, lenient) or (lenient and _same(_json_key(a), _json_key(b), True))
+    return _same(a, b, False) or (lenient and _same(_json_key(a), _json_key(b), True))
 
 
 def _json_key(key: Any) -> Any:
@@ -269,18 +272,12 @@ def _json_key(key: Any) -> Any:
 
 
 def _order(value: Any) -> tuple[Any, ...]:
-    """A key that sorts literals of all types together, numbers by their value."""
-    if value is None:
-        return (0,)
-    if isinstance(value, bool):
-        return (1, value)
-    if isinstance(value, (int, float)):
-        return (2, 1, 0) if value != value else (2, 0, value)
-    if isinstance(value, str):
-        return (3, value)
-    if isinstance(value, (tuple, list)):
-        return (4, len(value), tuple(_order(item) for item in value))
-    return (5, type(value).__name__, repr(value))
+    """A key that sorts literals of all types together, numbers by their value, nan behind all others."""
+    if isinstance(value, tuple):
+        return ("tuple", len(value), *map(_order, value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return ("", value != value, value)
+    return (type(value).__name__, repr(value))
 
 
 def same_source(a: str, b: str) -> bool:
