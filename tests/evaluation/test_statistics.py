@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pbb.evaluation import statistics
 from pbb.evaluation.statistics import (
     clustered_interval,
     holm,
@@ -50,6 +51,47 @@ def test_the_mean_is_over_questions_and_the_interval_is_the_bootstrap_of_whole_p
         assert [found.low, found.high] == pytest.approx([low, high])
 
 
+def test_the_interval_of_a_difference_is_the_bootstrap_of_whole_programs() -> None:
+    a, b, cluster = [1, 1, 1, 1, 0], [0, 0, 1, 1, 0], ["a", "a", "b", "c", "c"]
+    # differences by program 1, 0, 0: of 27 draws 8 have mean 0, 12 have 1/3, 6 have 2/3, 1 has 1
+    for level, low, high in [(0.95, 0, 1), (0.9, 0, 2 / 3), (0.5, 0, 2 / 3), (0.3, 1 / 3, 1 / 3)]:
+        found = paired_permutation(a, b, cluster, seed=3, resamples=20_000, level=level)
+        assert found is not None and found.difference == pytest.approx(1 / 3)
+        assert [found.low, found.high] == pytest.approx([low, high])
+
+
+DATA = (np.array([1, 0, 1, 1, 0, 1, 0, 0, 1.0]), np.array([1, 1, 2, 3, 4, 4, 5, 6, 6]))
+
+
+@pytest.mark.parametrize(("chunk", "p"), [(2_000_000, 0.16), (45, 0.19), (1, 0.15)])
+def test_a_seed_gives_the_numbers_that_it_gave_before(
+    chunk: int, p: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded once. In how many chunks programs are drawn is of no consequence; signs are drawn by the byte."""
+    monkeypatch.setattr(statistics, "_CHUNK", chunk)
+    statistics._kept_weights.cache_clear()
+    found = clustered_interval(*DATA, resamples=50, seed=4)
+    assert found is not None
+    assert [found.low, found.high] == pytest.approx([3 / 7, 0.8330357142857141])
+    many = np.arange(15) % 2 == 0, np.arange(15) % 5 == 1, np.arange(15)
+    paired = paired_permutation(*many, seed=4, resamples=50, permutations=99)
+    assert paired is not None and paired.p == p
+    assert [paired.low, paired.high] == pytest.approx([0.0, 0.7183333333333332])
+    same = paired_permutation(many[0], many[0], many[2], seed=4, permutations=99)
+    assert same is not None and same.p == 1.0
+    statistics._kept_weights.cache_clear()
+
+
+def test_without_a_seed_it_is_zero() -> None:
+    many = np.arange(20) % 3 == 0, np.arange(20) % 7 == 1, np.arange(20)
+    cells = (DATA[0], DATA[1]), (DATA[0] * 0, DATA[1]), (np.ones(9), DATA[1])
+    for interval, data in ((clustered_interval, DATA), (paired_permutation, many), (ratio_interval, cells)):
+        without, zero, one = (
+            interval(*data, resamples=50, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})
+        )
+        assert without == zero != one
+
+
 def test_an_interval_that_cannot_vary_is_clopper_and_pearsons_on_programs() -> None:
     cluster = np.repeat(np.arange(40), 5)
     nothing = clustered_interval(np.zeros(200), cluster, seed=0)
@@ -59,6 +101,16 @@ def test_an_interval_that_cannot_vary_is_clopper_and_pearsons_on_programs() -> N
     everything = clustered_interval(np.ones(200), cluster, seed=0)
     assert everything is not None and (everything.mean, everything.high) == (1.0, 1.0)
     assert everything.low == pytest.approx(1 - exact.high)
+    rare = clustered_interval(
+        [1] + [0] * 39, np.zeros(40), seed=0
+    )  # one program, of whose 40 questions one is right
+    assert rare is not None and 0 < rare.low < 1e-6 < rare.mean == 1 / 40
+    once = clustered_interval(
+        ([1] + [0] * 39) * 40, np.repeat(np.arange(40), 40), seed=0
+    )  # every program at 1/40
+    single = stats.binomtest(1, 40).proportion_ci(method="exact")
+    assert once is not None
+    assert [once.low, once.high] == pytest.approx([single.low, single.high])
     halves = clustered_interval([1, 0] * 40, np.repeat(np.arange(40), 2), seed=0)  # every program at 0.5
     even = stats.binomtest(20, 40).proportion_ci(method="exact")
     assert halves is not None
@@ -107,6 +159,14 @@ def test_few_programs_are_permuted_exactly() -> None:
     assert found.low <= 0.625 <= found.high
 
 
+def test_thirteen_programs_are_the_most_that_are_permuted_exactly() -> None:
+    for count, p in [(1, 1.0), (3, 0.25), (13, 2 / 2**13)]:
+        found = paired_permutation([1] * count, [0] * count, range(count), seed=0, permutations=99)
+        assert found is not None and found.p == p
+    more = paired_permutation([1] * 14, [0] * 14, range(14), seed=0, permutations=99)
+    assert more is not None and more.p == 1 / 100
+
+
 def test_a_clear_difference_of_many_programs_is_found_and_its_p_is_not_zero() -> None:
     programs = np.arange(40)
     found = paired_permutation(np.ones(40), programs < 10, programs, seed=0, permutations=999)
@@ -141,7 +201,8 @@ def test_p_values_are_uniform_where_nothing_differs_and_questions_share_a_progra
 
 def test_holm_steps_down_and_never_decreases() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.5, 0.9]) == holm([0.7, 0.9]) == [1.0, 1.0]
+    assert holm([0.02, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
     assert holm([]) == []
     assert holm([0.2]) == [0.2]
 
@@ -183,6 +244,40 @@ def test_a_ratio_uses_the_programs_that_all_three_have() -> None:
     assert ratio_interval(([1], [1]), ([0], [2]), ([1], [3]), seed=0) is None
 
 
+def test_a_program_that_one_of_the_three_lacks_does_not_count() -> None:
+    arm, control = ([1, 1, 0, 0], [1, 2, 3, 4]), ([0, 0, 0, 1], [1, 2, 3, 5])
+    found = ratio_interval(arm, control, ([1, 1, 1, 1], [1, 2, 4, 5]), seed=0)
+    assert found is not None and (found.ratio, found.clusters) == (1.0, 2)
+    low, high = found.low, found.high
+    alone = ratio_interval(([1, 1], [1, 2]), ([0, 0], [1, 2]), ([1, 1], [1, 2]), seed=0)
+    assert alone is not None and (alone.low, alone.high) == (low, high)
+
+
+def test_the_interval_of_a_ratio_is_the_bootstrap_of_whole_programs() -> None:
+    arm, others = ([1, 1, 1, 0, 0], ["a", "a", "a", "b", "c"]), ["a", "b", "c"]
+    control, ceiling = ([0, 0, 0], others), ([1, 1, 1], others)
+    # Of 27 equally likely draws of programs, 8 have no a (ratio 0), 12 one (3/5), 6 two (6/7), 1 three (1).
+    for level, low, high in [(0.95, 0, 1), (0.9, 0, 6 / 7), (0.5, 0, 6 / 7), (0.42, 0, 0.6)]:
+        found = ratio_interval(arm, control, ceiling, seed=3, resamples=20_000, level=level)
+        assert found is not None and found.ratio == pytest.approx(0.6)
+        assert [found.low, found.high] == pytest.approx([low, high])
+    few = ratio_interval(
+        arm, control, ceiling, seed=3, resamples=10
+    )  # its ends are draws, and no values between two
+    assert few is not None and few.low is not None and few.high is not None
+    for end in (few.low, few.high):
+        assert min(abs(end - atom) for atom in (0, 0.6, 6 / 7, 1)) < 1e-9
+    rng = np.random.default_rng(1)
+    skill = rng.random(80)
+    cells = [(values, np.arange(80)) for values in (0.5 * skill, 0.1 * skill, 0.3 + 0.6 * skill**2)]
+    half = ratio_interval(*cells, seed=0, level=0.5)
+    drawn = rng.integers(80, size=(2000, 80))
+    means = [values[drawn].mean(axis=1) for values, _ in cells]
+    expected = np.quantile((means[0] - means[1]) / (means[2] - means[1]), [0.25, 0.75])
+    assert half is not None
+    assert [half.low, half.high] == pytest.approx(expected, abs=0.15 * float(np.ptp(expected)))
+
+
 def test_a_ratio_without_room_is_none_and_with_hardly_any_has_no_ends() -> None:
     programs = np.arange(20)
     zeros, ones = (np.zeros(20), programs), (np.ones(20), programs)
@@ -199,6 +294,12 @@ def test_a_ratio_that_cannot_vary_has_the_width_of_its_arm() -> None:
     found = ratio_interval(zeros, zeros, ones, seed=0)
     assert found is not None and (found.ratio, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(0.0881, abs=1e-4)
+    # an arm that is its ceiling, above a control that is the same everywhere: each draw gives 1
+    arm, low = (programs % 4 / 4, programs), (np.full(40, 0.125), programs)
+    same = ratio_interval(arm, low, arm, seed=5, resamples=300, level=0.8)
+    ends = clustered_interval(*arm, seed=5, resamples=300, level=0.8)
+    assert same is not None and ends is not None and same.ratio == 1.0
+    assert [same.low, same.high] == pytest.approx([(ends.low - 0.125) / 0.25, (ends.high - 0.125) / 0.25])
 
 
 def test_pass_at_k_is_the_share_of_subsets_with_a_right_one() -> None:

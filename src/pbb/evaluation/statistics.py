@@ -10,7 +10,7 @@ Contract: arrays in, plain floats out; the same seed gives the same numbers in a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def clustered_interval(
     values, codes, count = _checked(correct, cluster)
     if not len(values):
         return None
-    sums, sizes = np.bincount(codes, values, count), np.bincount(codes, minlength=count).astype(np.float64)
+    sums, sizes = np.bincount(codes, values), np.bincount(codes)
     mean = float(sums.sum() / sizes.sum())
     if np.all(np.abs(sums - mean * sizes) <= _ROUNDING * sizes):
         return Interval(mean, *_clopper_pearson(mean * count, count, level))
@@ -110,7 +110,7 @@ def paired_permutation(
     second, _, _ = _checked(b, cluster)
     if not len(first):
         return None
-    differences: Floats = np.bincount(codes, first - second, count) / np.bincount(codes, minlength=count)
+    differences: Floats = np.bincount(codes, first - second) / np.bincount(codes)
     observed = float(differences.mean())
     extreme, tried = 0, 0
     for signs in _signs(count, permutations, seed):
@@ -130,11 +130,10 @@ def paired_permutation(
 def holm(ps: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of a family of p values, in the order given; they stay valid under any
     dependence."""
-    order = np.argsort(np.asarray(ps, dtype=np.float64), kind="stable")
-    adjusted = [1.0] * len(ps)
+    adjusted = list(ps)
     running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(ps) - rank) * float(ps[index])))
+    for rank, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        running = max(running, min(1.0, (len(ps) - rank) * ps[index]))
         adjusted[index] = running
     return adjusted
 
@@ -158,28 +157,24 @@ def ratio_interval(
     control at 0), the arm's `clustered_interval` is put through the ratio instead, the other two held
     fixed.
     """
-    cells = [
-        (np.asarray(values, dtype=np.float64), np.asarray(labels))
-        for values, labels in (arm, control, ceiling)
-    ]
-    shared = sorted(set(cells[0][1].tolist()) & set(cells[1][1].tolist()) & set(cells[2][1].tolist()))
-    if not shared:
+    cells = [(np.asarray(values), np.asarray(labels)) for values, labels in (arm, control, ceiling)]
+    shared = reduce(np.intersect1d, [labels for _, labels in cells])
+    if not len(shared):
         return None
-    index = {label: position for position, label in enumerate(shared)}
-    sums, sizes = [], []
+    kept, counted = [], []
     for values, labels in cells:
-        codes = np.array([index.get(label, -1) for label in labels.tolist()])
-        kept = codes >= 0
-        sums.append(np.bincount(codes[kept], values[kept], len(shared)))
-        sizes.append(np.bincount(codes[kept], minlength=len(shared)).astype(np.float64))
-    means = [float(s.sum() / n.sum()) for s, n in zip(sums, sizes, strict=True)]
+        inside = np.isin(labels, shared)
+        kept.append((values[inside], labels[inside]))
+        codes = np.searchsorted(shared, labels[inside])
+        counted.append((np.bincount(codes, values[inside]), np.bincount(codes)))
+    means = [float(sums.sum() / sizes.sum()) for sums, sizes in counted]
     span = means[2] - means[1]
     if span <= _ROUNDING:
         return None
     ratio = (means[0] - means[1]) / span
     lows, highs = [], []
     for w in _weights(len(shared), resamples, seed):
-        drawn = [(w @ s) / (w @ n) for s, n in zip(sums, sizes, strict=True)]
+        drawn = [(w @ sums) / (w @ sizes) for sums, sizes in counted]
         room = drawn[2] - drawn[1]
         defined = room > _ROUNDING
         ratios = (drawn[0] - drawn[1]) / np.where(defined, room, 1.0)
@@ -188,9 +183,7 @@ def ratio_interval(
     low = float(np.quantile(np.concatenate(lows), (1 - level) / 2, method="lower"))
     high = float(np.quantile(np.concatenate(highs), (1 + level) / 2, method="higher"))
     if high - low <= _ROUNDING:
-        values, labels = cells[0]
-        kept = np.isin(labels, np.asarray(shared))
-        ends = clustered_interval(values[kept], labels[kept], resamples=resamples, seed=seed, level=level)
+        ends = clustered_interval(*kept[0], resamples=resamples, seed=seed, level=level)
         if ends is not None:
             low, high = (ends.low - means[1]) / span, (ends.high - means[1]) / span
     return Ratio(ratio, low if np.isfinite(low) else None, high if np.isfinite(high) else None, len(shared))
@@ -204,8 +197,6 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n} c={c} k={k}")
-    if n - c < k:
-        return 1.0
     return float(1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
 
 
