@@ -245,8 +245,9 @@ def audit(
     from pbb.experiment import find_run
     from pbb.progress import watched
 
+    directory = find_run(run, out)
     with watched("audit") as progress:
-        findings = audited(find_run(run, out), only or [], progress)
+        findings = audited(directory, only or [], progress)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
