@@ -32,6 +32,10 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("pbb: stopped", file=sys.stderr)
         return 130
+    finally:
+        # CPython remembers a KeyboardInterrupt that came out of a string of code, such as a dataclass is made by, though it was
+        # caught: `python -m` would end by SIGINT in place of its exit code. Any other string that is run makes it forget.
+        exec("")
 
 
 if __name__ == "__main__":
