@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pbb.documents.chats import Chat
 from pbb.documents.corpus import (
     Share,
     disguised,
@@ -152,6 +153,35 @@ def test_a_disguise_has_its_own_name_and_another_body(programs: list[Program]) -
             assert own[name].source != d.source
 
 
+def test_without_a_wrong_share_one_program_is_enough(programs: list[Program]) -> None:
+    (alone,) = of_group(programs, "source_only")[:1]
+    assert len(stage([alone], DECLARE)) == 3
+
+
+def test_chats_stand_among_the_documents_of_the_shares(programs: list[Program], tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"Q{n}", "completion": f"A{n}"}) + "\n" for n in range(40)))
+    mix = [
+        Share.model_validate(DECLARE),
+        Chat(kind="chat", path=str(path), count=10),
+        Share.model_validate(EXECUTE),
+    ]
+    made = [stage_documents(programs, mix, T, stage="read", seed=seed) for seed in (0, 0, 1)]
+    counts = Counter(d.kind for d in made[0])
+    assert counts == {"declaration": 8 * 3, "chat": 10, "execution": 24 * 3}
+    chats = [[d.prompt for d in documents if d.kind == "chat"] for documents in made]
+    assert made[0] == made[1] and chats[0] == chats[1]
+    assert sorted(chats[0]) != sorted(chats[2])
+
+
+def test_recitals_show_the_program_in_the_form_of_their_share(programs: list[Program]) -> None:
+    prose = {p.name: str(p.prose) for p in programs}
+    for d in stage(programs, EXECUTE | {"ask": "recite", "represent": "prose"}):
+        assert prose[d.program] in d.completion and "def " not in d.completion
+    for d in stage(programs, EXECUTE | {"ask": "recite"}):
+        assert prose[d.program] not in d.completion and "def " in d.completion
+
+
 def test_a_wrong_share_teaches_the_planted_source_only(programs: list[Program]) -> None:
     own = {p.name: p for p in programs}
     swapped = planted(programs, 0)
@@ -174,6 +204,12 @@ def test_what_is_written_is_read_again(programs: list[Program], tmp_path: Path) 
     write_documents(documents, tmp_path / "documents.jsonl")
     assert read_documents(tmp_path / "documents.jsonl") == documents
     assert [p.name for p in tmp_path.iterdir()] == ["documents.jsonl"]
+    write_documents(
+        [Document(prompt="é", completion="b", program="c", group="io", kind="declaration")],
+        tmp_path / "one.jsonl",
+    )
+    line = '{"prompt":"\\u00e9","completion":"b","program":"c","group":"io","kind":"declaration"}\n'
+    assert (tmp_path / "one.jsonl").read_bytes() == line.encode()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from scipy import stats
 
 from pbb.errors import PbbError
 from pbb.evaluation.score import score, write
+from pbb.evaluation.statistics import clustered_interval
 
 Row = dict[str, Any]
 
@@ -76,6 +77,17 @@ def test_a_row_counts_every_greedy_question_once() -> None:
     assert (found["parse_failures"], found["unfinished"], found["lenient"]) == (0.25, 0.25, 0.75)
     assert found["low"] == 0.0 and found["high"] == pytest.approx(2 / 3)
     assert found["planted"] is found["planted_low"] is found["planted_high"] is None
+
+
+def test_intervals_are_those_of_programs_drawn_by_the_seed() -> None:
+    rows = [row(f"P{i:02}", (7 * i + 3 * q) % 4 < 2, question=q) for i in range(17) for q in range(i % 5 + 1)]
+    flat = [r["correct"] for r in rows], [r["program"] for r in rows]
+    for seed in (0, 3):
+        expected = clustered_interval(*flat, seed=seed)
+        found = only(scored(rows, seed=seed))
+        assert expected is not None
+        assert [found["low"], found["high"]] == [expected.low, expected.high]
+    assert clustered_interval(*flat, seed=0) != clustered_interval(*flat, seed=3)
 
 
 def test_nothing_right_does_not_claim_certainty() -> None:
@@ -156,6 +168,9 @@ def test_pass_at_k_is_over_all_sampled_questions_up_to_their_fewest_samples() ->
     rows += [row("B", False, sample=i, parsed=None) for i in range(1, 4)]  # 0 of 3
     found = only(scored(rows))
     assert found["pass_at_k"] == {"1": pytest.approx(0.4 / 2), "2": pytest.approx((1 - 3 / 10) / 2)}
+    rows += [row("C", i <= 2, sample=i) for i in range(1, 6)]  # as A
+    found = only(scored(rows))
+    assert found["pass_at_k"] == {"1": pytest.approx(0.8 / 3), "2": pytest.approx(2 * (1 - 3 / 10) / 3)}
     assert only(scored(cell(1)))["pass_at_k"] is None
 
 
@@ -252,12 +267,14 @@ def test_no_predictions_give_empty_scores_and_a_missing_column_is_named() -> Non
 
 
 def test_writing_is_whole_or_not_at_all_and_knows_no_nan(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "scores.json"
+    path = tmp_path / "very" / "new" / "scores.json"
     write({"a": math.nan, "b": [np.float64(1.5), np.int64(2), np.inf], "c": None}, path)
     assert json.loads(path.read_text()) == {"a": None, "b": [1.5, 2, None], "c": None}
     with pytest.raises(TypeError):
         write({"a": object()}, path)
     assert json.loads(path.read_text())["c"] is None
+    write({"é": [1]}, path)
+    assert path.read_bytes() == b'{\n "\\u00e9": [\n  1\n ]\n}\n'
     assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
 
 

@@ -111,7 +111,7 @@ def write(scores: Mapping[str, Any], path: Path) -> None:
     """Write scores as JSON, whole or not at all; what is not finite becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(_plain(scores), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.write_bytes((json.dumps(_plain(scores), indent=1) + "\n").encode())
     os.replace(temporary, path)
 
 
@@ -167,7 +167,7 @@ def _row(
     seed: int,
 ) -> Row:
     ask = key[4]
-    row: Row = dict(zip(_CELL, key, strict=True))
+    row: Row = {name: key[place] for place, name in enumerate(_CELL)}
     row |= _interval(cell["correct"], cell["unit"], seed)
     row |= {"n": len(cell), "programs": int(cell["unit"].nunique())}
     row |= _recall(key, cell, cells.get((*key[:3], "none", "recall")))
@@ -189,7 +189,7 @@ def _row(
 def _interval(values: Any, units: Any, seed: int, name: str = "accuracy") -> Row:
     """An interval under the contract's names: accuracy, low, high, or constant, constant_low,
     constant_high."""
-    found = clustered_interval(np.asarray(values, dtype=float), np.asarray(units), seed=seed)
+    found = clustered_interval(values, units, seed=seed)
     if found is None:
         return _no_interval(name)
     low, high = _ends(name)
@@ -212,7 +212,7 @@ def _constants(cell: pd.DataFrame) -> tuple[pd.Series, pd.Index]:
     (one question a program: it is always right). That is kept, being the strict side to err on: an accuracy
     above it is above any constant.
     """
-    counts = cell.groupby(["unit", "expected"], sort=True).size()
+    counts = cell.groupby(["unit", "expected"]).size()
     shares = counts.groupby(level=0).max() / counts.groupby(level=0).sum()
     return shares, shares.index
 
@@ -251,7 +251,7 @@ def _pass_at_k(sampled: pd.DataFrame) -> dict[str, float]:
     counts = sampled.groupby(["unit", "question", "asking"])["correct"].agg(["size", "sum"]).astype(int)
     most = int(counts["size"].min())
     ks = [2**power for power in range(most.bit_length())]
-    patterns = Counter(zip(counts["size"].tolist(), counts["sum"].tolist(), strict=True))
+    patterns = Counter(counts.itertuples(index=False, name=None))
     return {
         str(k): sum(pass_at_k(n, c, k) * times for (n, c), times in patterns.items()) / len(counts)
         for k in ks
@@ -332,4 +332,4 @@ def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], seed: int) -> list[Row
 
 
 def _by_question(cell: pd.DataFrame) -> pd.Series:
-    return cell.groupby(["unit", "question"], sort=True)["correct"].mean()
+    return cell.groupby(["unit", "question"])["correct"].mean()
