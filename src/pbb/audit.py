@@ -83,6 +83,7 @@ def audit(
     work: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("recipe", lambda: _recipe(run, recipe.hash())),
         ("steps", lambda: _steps(list(made.values()), graph)),
+        ("environment", lambda: _environment(run, list(made.values()))),
     ]
     # where the code has changed since, the files are still held against one another
     parts = wanted or list(made.values())
@@ -137,6 +138,25 @@ def _steps(made: list[Made], graph: dict[str, Step]) -> Iterator[Finding]:
         detail = f"{len(absent)} of {len(graph)} steps are not there, or were made by other code than is installed now"
     verdict: Verdict = "differs" if lacking else "not checked" if absent else "agrees"
     yield Finding("the run is the graph of its recipe", verdict, detail)
+
+
+def _environment(run: Path, made: list[Made]) -> Iterator[Finding]:
+    """What the run says it was made with, against what its models say; other versions than are installed now are no fault."""
+    label = "environment.json is that of the models"
+    told = folders.read_json(run / "environment.json")
+    if not isinstance(told, dict) or not isinstance(told.get("versions"), dict):
+        yield Finding(label, "differs", "it is missing or damaged")
+        return
+    claimed = told["versions"].get("transformers")
+    saved = {m.folder.name: folders.read_json(m.folder / "model" / "config.json") for m in made}
+    known = {name: c["transformers_version"] for name, c in saved.items() if isinstance(c, dict)}
+    wrong = [name for name, version in known.items() if version != claimed]
+    if wrong:
+        detail = f"{wrong[0]} was saved by transformers {known[wrong[0]]}, it says {claimed}"
+        yield Finding(label, "differs", detail)
+    else:
+        detail = f"pbb {told.get('pbb')}, Python {told.get('python')}, {len(known)} models of transformers {claimed}"
+        yield Finding(label, "agrees" if known else "not checked", detail)
 
 
 def named(record: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""An honest run agrees with itself; ten frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
+"""An honest run agrees with itself; sixteen frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
 
 from __future__ import annotations
 
@@ -157,6 +157,43 @@ def other_recipe(run: Path) -> None:
     path.write_text(path.read_text().replace("batch_size: 8", "batch_size: 9"))
 
 
+def other_environment(run: Path) -> None:
+    edit(
+        run / "environment.json",
+        lambda told: told | {"versions": told["versions"] | {"transformers": "4.0.0"}},
+    )
+
+
+def narrowed_interval(run: Path) -> Path:
+    folder = step(run, "score")
+
+    def surer(scores: Any) -> Any:
+        for row in scores["scores"]:
+            row["low"] = row["high"] = abs(row["accuracy"] - 0.01)
+        return scores
+
+    for path in (folder / "scores.json", run / "scores.json"):
+        edit(path, surer)
+    return folder
+
+
+def hidden_arm(run: Path) -> Path:
+    folder = step(run, "score")
+
+    def without(scores: Any) -> Any:
+        return scores | {"scores": [row for row in scores["scores"] if row["arm"] != "mixed"]}
+
+    for path in (folder / "scores.json", run / "scores.json"):
+        edit(path, without)
+    return folder
+
+
+def repeated_document(run: Path) -> Path:
+    folder = step(run, "documents", stage="read")
+    lines(folder / "documents.jsonl", lambda rows: [*rows, rows[0]])
+    return folder
+
+
 FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     leaked_pair: ("documents", "leak proof"),
     answer_in_a_declaration: ("documents", "leak proof"),
@@ -170,6 +207,10 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     swapped_checkpoint: ("evaluate", "asked again"),
     inflated_tokens: ("train", "counts"),
     other_recipe: ("score", "recipe.yaml"),
+    other_environment: ("score", "environment.json"),
+    narrowed_interval: ("score", "scores, counted again"),
+    hidden_arm: ("score", "scores, counted again"),
+    repeated_document: ("documents", "rendered again"),
 }
 
 
