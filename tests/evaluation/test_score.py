@@ -124,8 +124,14 @@ def test_recall_of_direct_is_that_of_the_recall_question_in_the_same_arm_seed_an
     rows = [row("A", True, ask="direct"), row("B", False, ask="direct"), row("C", True, ask="direct")]
     rows += [asked("A", True), asked("B", True), asked("C", False), asked("D", False)]
     rows += [asked("A", False, seed=1), asked("B", False, arm="other"), asked("A", False, group="io")]
-    rows += [row("A", True, ask="in-context-direct")]
+    rows += [
+        row("A", True, ask="in-context-direct"),
+        row("B", False, ask="trace"),
+        row("C", True, ask="trace"),
+    ]
     scores = scored(rows)
+    traced = only(scores, ask="trace")
+    assert (traced["recall_form"], traced["given_recall"]) == (0.5, 0.0)
     found = only(scores, ask="direct", seed=0)
     assert (found["recall"], found["recall_form"]) == (0.0, pytest.approx(2 / 3))
     assert found["given_recall"] == 0.5
@@ -177,9 +183,12 @@ def test_pass_at_k_is_over_all_sampled_questions_up_to_their_fewest_samples() ->
 def test_seeds_are_pooled_and_the_same_name_in_two_seeds_is_two_programs() -> None:
     scores = scored(cell(2) + cell(6, seed=1))
     assert [r["seed"] for r in scores["scores"]] == [0, 1, "all"]
-    pooled = only(scores, seed="all")
+    pooled = only(scores, seed="all", arm="proactive")
     assert (pooled["accuracy"], pooled["n"], pooled["programs"]) == (0.4, 20, 20)
     assert len(scored(cell(2))["scores"]) == 1
+    arms = ("proactive", "mixed", "untrained")
+    scores = scored([r for seed in (0, 1) for arm in arms for r in cell(2, seed=seed, arm=arm)])
+    assert [r["arm"] for r in scores["scores"]] == [*arms, *arms, *arms]
 
 
 def test_a_ratio_is_between_the_control_and_the_higher_ceiling() -> None:
@@ -196,6 +205,26 @@ def test_a_ratio_is_between_the_control_and_the_higher_ceiling() -> None:
     rows = [r | {"correct": r["program"] in ("P0", "P1")} if r["arm"] == "untrained" else r for r in rows]
     own = only(scored(rows), "ratios")
     assert (own["ceiling"], own["ceiling_arm"]) == (0.7, "proactive")
+
+
+def test_there_is_a_ratio_for_held_out_inputs_of_programs_only_read_and_for_nothing_else() -> None:
+    def asked(**other: Any) -> list[Row]:
+        return [
+            r for arm, count in (("stage-1-only", 1), ("proactive", 5)) for r in cell(count, arm=arm, **other)
+        ]
+
+    rows = asked(ask="direct") + asked(group="io") + asked(split="train") + asked(ask="recall")
+    rows += [
+        r
+        for other in ({"group": "io"}, {"split": "train"}, {})
+        for r in cell(9, ask="in-context-trace", **other)
+    ]
+    rows += (
+        cell(9, ask="in-context-trace", arm="untrained") + asked()
+    )  # as high as the arm's own: that one is named
+    found = only(scored(rows), "ratios")
+    assert (found["arm"], found["ask"], found["ceiling_arm"]) == ("proactive", "recite", "proactive")
+    assert found["ratio"] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
 
 
 def test_there_is_no_ratio_without_control_or_ceiling_and_a_null_one_without_room() -> None:
@@ -220,6 +249,46 @@ def test_the_arm_of_the_claim_is_tested_against_every_other_one_and_corrected_wi
     assert apart["difference"] == 0.8 and apart["p"] < 0.001
     assert apart["p_holm"] == pytest.approx(2 * apart["p"])
     assert direct["difference"] == 0.5 and direct["p_holm"] == direct["p"] < 0.01
+
+
+CLAIM = {
+    "says": "so", "arm": "proactive", "above": "mixed", "ask": "recite", "group": "source_only", "alpha": 0.05
+}  # fmt: skip
+
+
+def claimed(rows: list[Row], seed: int = 0) -> Row:
+    (verdict,) = scored(rows, hypotheses=[CLAIM], seed=seed)["hypotheses"]
+    return dict(verdict)
+
+
+def test_what_a_recipe_claims_is_decided_on_held_out_inputs_of_its_seed_or_of_all() -> None:
+    rows = cell(18, 20, seed=3) + cell(2, 20, seed=3, arm="mixed") + cell(0, 20, seed=3, split="train")
+    one = claimed(rows)
+    assert (one["difference"], one["programs"], one["verdict"]) == (0.8, 20, "holds")
+    again = rows + cell(6, 20, seed=5) + cell(2, 20, seed=5, arm="mixed")
+    both = claimed(again)
+    assert (both["difference"], both["programs"]) == (pytest.approx(0.5), 40)
+    near = cell(8, 20) + cell(5, 20, arm="mixed")
+    assert claimed(near, seed=1)["p"] != claimed(near)["p"]
+    assert "hypotheses" not in scored(rows)
+    nothing = score(pd.DataFrame(rows).iloc[:0], recipe="r", hypotheses=[CLAIM])["hypotheses"]
+    assert [row["verdict"] for row in nothing] == ["not asked"]
+
+
+def test_the_order_of_the_rows_and_their_index_do_not_count() -> None:
+    rows = [row(f"P{i:02}", (5 * i + 3 * q) % 4 < 2, question=q) for i in range(9) for q in range(i % 4 + 1)]
+    frame = pd.DataFrame(rows + [r | {"arm": "mixed", "correct": False} for r in rows])
+    expected = score(frame, recipe="r")
+    found = score(frame.iloc[::-1], recipe="r")
+    by_arm = [{r["arm"]: r for r in scores["scores"]} for scores in (expected, found)]
+    assert by_arm[0] == by_arm[1] and expected["tests"] == found["tests"]
+
+
+def test_what_was_not_judged_is_wrong_and_what_has_no_operations_is_under_none() -> None:
+    rows = cell(2, 4) + [row("X", True, correct=None, lenient=None, finished=None, ops=None)]
+    found = only(scored(rows))
+    assert (found["accuracy"], found["lenient"], found["unfinished"]) == (0.4, 0.4, pytest.approx(0.2))
+    assert {r["op"] for r in found["by_op"]} == {"add", "mul"}
 
 
 def test_questions_are_paired_by_call_whatever_their_order() -> None:
