@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbb.evaluation.hypotheses import verdicts
@@ -62,6 +62,7 @@ def test_many_claims_make_each_harder() -> None:
     assert crowd[0]["p_holm"] == pytest.approx(min(1, 10 * alone["p"])) and crowd[0]["verdict"] == "undecided"
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=PROGRAMS, max_size=PROGRAMS), min_size=2, max_size=4))
 def test_p_values_are_those_of_the_paired_test(rows: list[list[bool]]) -> None:
     cells = {str(i): answers(right) for i, right in enumerate(rows)}

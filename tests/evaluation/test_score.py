@@ -224,6 +224,7 @@ def test_there_is_a_ratio_for_held_out_inputs_of_programs_only_read_and_for_noth
     )  # as high as the arm's own: that one is named
     found = only(scored(rows), "ratios")
     assert (found["arm"], found["ask"], found["ceiling_arm"]) == ("proactive", "recite", "proactive")
+    assert (found["seed"], found["group"]) == (0, "source_only")
     assert found["ratio"] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
 
 
