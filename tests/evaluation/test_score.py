@@ -237,7 +237,8 @@ def test_there_is_no_ratio_without_control_or_ceiling_and_a_null_one_without_roo
 
 
 def test_the_arm_of_the_claim_is_tested_against_every_other_one_and_corrected_within_an_ask() -> None:
-    rows = cell(16, 20, arm="stage-1-only") + cell(16, 20) + cell(0, 20, arm="mixed")
+    rows = cell(4, 20, group="io") + cell(2, 20, group="io", arm="mixed")
+    rows += cell(16, 20, arm="stage-1-only") + cell(16, 20) + cell(0, 20, arm="mixed")
     rows += cell(10, 20, ask="direct") + cell(0, 20, ask="direct", arm="mixed") + cell(3, 20, split="train")
     scores = scored(rows)
     assert [(t["arm_a"], t["arm_b"], t["ask"]) for t in scores["tests"]] == [
@@ -248,6 +249,8 @@ def test_the_arm_of_the_claim_is_tested_against_every_other_one_and_corrected_wi
     same, apart, direct = scores["tests"]
     assert (same["difference"], same["p"], same["p_holm"], same["programs"]) == (0.0, 1.0, 1.0, 20)
     assert apart["difference"] == 0.8 and apart["p"] < 0.001
+    assert (apart["seed"], apart["group"], apart["split"]) == (0, "source_only", "test")
+    assert apart["low"] < 0.8 < apart["high"]
     assert apart["p_holm"] == pytest.approx(2 * apart["p"])
     assert direct["difference"] == 0.5 and direct["p_holm"] == direct["p"] < 0.01
 
@@ -271,6 +274,7 @@ def test_what_a_recipe_claims_is_decided_on_held_out_inputs_of_its_seed_or_of_al
     assert (both["difference"], both["programs"]) == (pytest.approx(0.5), 40)
     near = cell(8, 20) + cell(5, 20, arm="mixed")
     assert claimed(near, seed=1)["p"] != claimed(near)["p"]
+    assert only(scored(near, seed=1), "tests")["p"] != only(scored(near), "tests")["p"]
     assert "hypotheses" not in scored(rows)
     nothing = score(pd.DataFrame(rows).iloc[:0], recipe="r", hypotheses=[CLAIM])["hypotheses"]
     assert [row["verdict"] for row in nothing] == ["not asked"]
