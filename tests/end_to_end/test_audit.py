@@ -210,7 +210,7 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     other_environment: ("score", "environment.json"),
     narrowed_interval: ("score", "scores, counted again"),
     hidden_arm: ("score", "scores, counted again"),
-    repeated_document: ("documents", "rendered again"),
+    repeated_document: ("documents", "made again"),
 }
 
 
