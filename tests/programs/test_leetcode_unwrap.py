@@ -127,6 +127,7 @@ def test_what_an_import_renames_or_the_prompt_does_not_bring_is_imported() -> No
         (problems.BROKEN, "broken", "syntax error"),
         ("class Solution:\0", "f", "syntax error"),
         ("(" * 5000, "f", "syntax error"),
+        ("class Solution:\n    def f(self, self, x):\n        return x", "f", "syntax error"),
         (problems.NAMELESS, "nameless", "undefined names"),
         (problems.method("f", "n: int", "return help_me(self)"), "f", "not one function"),
         (problems.method("f", "n: int", "return self.nothing + n"), "f", "not one function"),

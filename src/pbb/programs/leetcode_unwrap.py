@@ -64,6 +64,9 @@ def unwrap(completion: str, method: str, prompt: str = "") -> ast.FunctionDef:
     """
     try:
         tree = ast.parse(completion)
+        compile(
+            tree, "<solution>", "exec", dont_inherit=True
+        )  # finds more than parsing does: two parameters of one name
         table = _imports(ast.parse(prompt).body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise LeftOut("syntax error", str(error)) from error
