@@ -82,6 +82,10 @@ def _rank(work: Callable[[Progress], T], progress: Progress, pipes: list[Connect
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if not devices():  # accelerate would say "cpu:0", where torch.load puts no optimizer's state
         os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    import torch
+
+    # A fork leaves torch's pool of threads empty. Made anew here, where there is one thread: of two that load weights at once, one finds none.
+    torch.set_num_threads(torch.get_num_threads())
     rank = int(os.environ["RANK"])
     try:
         value = work(progress if rank == 0 else Progress())

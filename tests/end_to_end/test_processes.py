@@ -15,6 +15,7 @@ from running import Command, pbb_says, start, until
 
 RECIPE = Path(__file__).parent / "two_arms.yaml"
 LAUNCH = ["--launch", "torchrun", "--processes", "2", "--set", "stages.learn.batch_size=2"]
+LONG = ["--set", "stages.learn.mix.0.per_program=40"]  # so that a quick machine is caught in the middle, too
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,13 +37,14 @@ def working_in(place: Path) -> list[int]:
 
 
 def test_a_run_in_two_processes_is_stopped_and_goes_on(command: Command, tmp_path: Path) -> None:
-    arguments = ["run", str(RECIPE), *command[2:], *LAUNCH]
+    arguments = ["run", str(RECIPE), *command[2:], *LAUNCH, *LONG]
     process = start(*arguments, cwd=tmp_path)
 
     def underway() -> bool:
         return bool(list(tmp_path.glob("runs/two_arms/*/steps/train-*/metrics.jsonl")))
 
     until(lambda: process.poll() is not None or underway())
+    assert process.poll() is None, process.communicate()[1]
     assert len(working_in(tmp_path)) >= 5  # the run, the fork server, the step, its two processes
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
