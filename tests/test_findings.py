@@ -49,6 +49,10 @@ def test_what_is_there_is_not_planned(tmp_path: Path) -> None:
     assert planned.missing == planned.steps - 1  # a report is of one run
     finish(tmp_path / "arithmetic" / recipe.hash(), report)
     assert plan(["arithmetic"], 1, None, tmp_path, 2)[0].missing == planned.missing - 1
+    (
+        tmp_path / "arithmetic" / recipe.hash() / "steps" / learn.folder
+    ).mkdir()  # begun here, which is not taken from elsewhere
+    assert plan(["arithmetic"], 1, None, tmp_path, 2)[0].missing == planned.missing
 
 
 def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path) -> None:

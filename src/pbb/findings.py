@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pbb import folder as folders
 from pbb.errors import PbbError
 from pbb.experiment import graph_of, load
 from pbb.graph import Step, ordered, seconds_left
@@ -65,7 +64,6 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
 
 
 def _made(step: Step, directory: Path, there: set[str]) -> bool:
-    """Whether it is there, in this run or in one that it will be taken from (see `pbb.experiment.share`)."""
-    if step.kind == "report":
-        return folders.state(directory / "steps" / step.folder) == "done"
-    return step.folder in there
+    """Whether it is there, in this run or in one that it will be taken from (see `pbb.experiment.share`): what this run has begun, it ends itself."""
+    here = directory / "steps" / step.folder
+    return (here / "DONE").exists() if step.kind == "report" or here.exists() else step.folder in there
