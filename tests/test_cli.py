@@ -268,8 +268,10 @@ def test_recipes_are_listed_with_their_titles(capfd: Capture) -> None:
 def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[tuple[int, ...]] = []
 
-    def pretrain(out: Path, *, seed: int, steps: tuple[int, ...], report: Any) -> dict[str, float]:
-        handed.append(steps)
+    def pretrain(
+        out: Path, *, seed: int, steps: tuple[int, ...], width: int, layers: int, report: Any
+    ) -> dict[str, float]:
+        handed.append((*steps, width, layers))
         report(steps[0], steps[1], "loss 1")
         return {"direct": seed / 8}
 
@@ -278,9 +280,9 @@ def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pbb.pretrain", module)
     code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
     assert (code, out) == (0, "direct: 25.0 %\nhere\n")
-    said(capfd, "pretrain", "--steps", "3", "2", "1", "1", "1", "1")
-    assert handed[1:] == [(3, 2, 1, 1, 1, 1)] and len(handed[0]) == 6
-    assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "0", "1")
+    said(capfd, "pretrain", "--steps", "3", "2", "1", "1", "1", "0", "--width", "64", "--layers", "4")
+    assert handed[1:] == [(3, 2, 1, 1, 1, 0, 64, 4)] and len(handed[0]) == 8
+    assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "-1", "1")
 
 
 def test_data_make_runs_only_data_and_data_show_prints_it(capfd: Capture) -> None:

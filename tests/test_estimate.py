@@ -108,6 +108,15 @@ def test_with_room_one_line_is_told(recipe: Recipe, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_every_model_of_the_arms_is_told(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, model_folder: Path
+) -> None:
+    free(16, monkeypatch)
+    arms = recipe.arms | {"smaller": recipe.arms["proactive"].model_copy(update={"model": str(model_folder)})}
+    told = preflight(recipe.model_copy(update={"arms": arms}), 2)
+    assert [line.split(": ")[0] for line in told if "weights; stage" in line] == ["base", str(model_folder)]
+
+
 @pytest.mark.parametrize("gigabytes", [1.1, 2.0, 3.0, 6.0])
 def test_too_little_memory_is_one_line_with_what_fits(
     gigabytes: float, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from pbb import cli, pretrain
 from pbb.documents import pretraining
+from pbb.errors import PbbError
 
 
 def test_every_phase_has_its_settings_its_steps_and_its_number_on_the_command_line() -> None:
@@ -36,11 +37,15 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
         return {"in-context-trace source": 0.5}
 
     monkeypatch.setattr(pretrain, "in_context", in_context)
-    for name, value in {"WIDTH": 32, "LAYERS": 1}.items():
-        monkeypatch.setattr(pretrain, name, value)
     monkeypatch.setattr(pretraining, "LIBRARY", 20)
     monkeypatch.setattr(pretrain, "TOKENIZER_DOCUMENTS", 200)
-    small: dict[str, Any] = {"seed": 3, "steps": (2, 1, 1, 1, 1, 1), "report": report}
+    small: dict[str, Any] = {
+        "seed": 3,
+        "steps": (2, 1, 1, 1, 1, 1),
+        "width": 32,
+        "layers": 1,
+        "report": report,
+    }
     found = pretrain.pretrain(tmp_path, **small)
     accuracy = {f"{name} in-context-trace source": 0.5 for name in ("base", "base-strings")}
     assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 7)]
@@ -66,3 +71,28 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     assert pretrain.pretrain(tmp_path, **small) == found
     assert set(seen) == {"phase 6"} and asked == [3, 3, 3, 3]
     assert {path: path.read_bytes() for path in weights} == weights
+
+    with pytest.raises(PbbError, match="phase-1 is of a model of another size: give another --out"):
+        pretrain.pretrain(tmp_path, **small | {"layers": 2})
+    shutil.rmtree(tmp_path / "base-strings")
+    assert pretrain.pretrain(tmp_path, **small | {"steps": (2, 1, 1, 1, 1, 0)}) == {
+        "base in-context-trace source": 0.5
+    }
+    assert not (tmp_path / "base-strings").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"width": 72}, "a width is a multiple of 32"),
+        ({"width": 0}, "a width is a multiple of 32"),
+        ({"layers": 0}, "has a layer at least"),
+        ({"steps": (1, 1, 0, 1, 1, 1)}, "only the sixth phase may be left out"),
+    ],
+)
+def test_a_size_or_a_schedule_that_makes_no_base_is_refused(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PbbError, match=said):
+        pretrain.pretrain(tmp_path / "base", **{"report": lambda *_: None, **change})
+    assert not (tmp_path / "base").exists()

@@ -16,7 +16,7 @@ from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
-from pbb.recipe_graph import command, graph
+from pbb.recipe_graph import ALL, command, graph
 from pbb.steps import put
 from pbb.training.loop import Settings
 from pbb.training.rollouts import Grpo
@@ -58,6 +58,26 @@ def test_a_stage_that_arms_share_is_trained_once(recipe: Recipe) -> None:
         named["train read, seed 0"].parents["documents"]
         is named["train learn + read, seed 0"].parents["documents"]
     )
+
+
+def test_arms_of_other_models_share_documents_and_no_training(recipe: Recipe, model_folder: Path) -> None:
+    own = {"model": str(model_folder), "stages": ["learn", "read"]}
+    both = changed(recipe, f"arms.smaller={json.dumps(own)}")
+    assert both.starts() == [HUB, str(model_folder)] and both.start("smaller") == str(model_folder)
+    assert list(both.alone(str(model_folder)).arms) == ["smaller"]
+    assert both.alone(str(model_folder)).model == str(model_folder)
+    named, before = by_label(graph(both)), by_label(graph(recipe))
+    assert {s.hash for s in before.values() if s.kind in ("documents", "train", "evaluate")} < {
+        s.hash for s in named.values()
+    }
+    first, second = (named[f"train {model_folder} + {chain}, seed 0"] for chain in ("learn", "learn + read"))
+    assert first.config["model"] == str(model_folder) and second.parents["model"] is first
+    assert second.parents["documents"] is named["train learn + read, seed 0"].parents["documents"]
+    assert named["evaluate smaller, seed 0"].parents["model"] is second
+    assert (first.cores, named["train learn, seed 0"].cores) == (1, ALL)
+    assert first.expected_seconds < named["train learn, seed 0"].expected_seconds / 10
+    alone = by_label(graph(load("arithmetic", model=str(model_folder))))
+    assert alone["train learn + read, seed 0"].hash == second.hash
 
 
 def test_parents_come_first_and_are_all_there(recipe: Recipe) -> None:

@@ -281,15 +281,20 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
     steps: Annotated[
         tuple[int, int, int, int, int, int],
-        typer.Option(min=1, help="Optimizer steps of the six phases; as shipped by default."),
+        typer.Option(
+            min=0,
+            help="Optimizer steps of the six phases; as shipped by default. The last may be 0: none of strings.",
+        ),
     ] = (3000, 5000, 3600, 1600, 2500, 3600),
+    width: Annotated[int, typer.Option(min=1, help="Width of the model, a multiple of 32.")] = 160,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 8,
 ) -> None:
-    """Train the small models that come with pbb, from scratch; continues where it stopped."""
+    """Train the small models that come with pbb, from scratch, or such of another size; continues where it stopped."""
     from pbb.pretrain import pretrain as train
     from pbb.progress import watched
 
     with watched("pretrain") as progress:
-        accuracies = train(out, seed=seed, steps=steps, report=progress)
+        accuracies = train(out, seed=seed, steps=steps, width=width, layers=layers, report=progress)
     for ask, accuracy in accuracies.items():
         print(f"{ask}: {100 * accuracy:.1f} %")
     print(out)

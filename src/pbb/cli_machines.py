@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +82,14 @@ def estimate(
     loaded = load(recipe, settings or [], model, None)
     device = machine.device_memory()
     free = machine.memory()[0] if device is None else device
-    found = needs(loaded, shape(place.folder(loaded.model)), available_cores(), device is not None)
+    several = len(loaded.starts()) > 1
+    found = [
+        replace(need, stage=f"{start}: {need.stage}") if several else need
+        for start in loaded.starts()
+        for need in needs(
+            loaded.alone(start), shape(place.folder(start)), available_cores(), device is not None
+        )
+    ]
     if as_json:
         rows: list[dict[str, Any]] = [vars(need) for need in found]
         print(json.dumps({"free": free, "stages": rows}, indent=1))
@@ -136,7 +144,7 @@ def sweep_command(
         tasks = on_ray(workers, threads) if on == "ray" else on_slurm(workers, threads, task or [])
     found = points(recipe, over or [], [*(settings or []), *launched(launch, processes)], model, seeds)
     shown = _shown(found[0].recipe, arm)
-    for name in {point.recipe.model for point in found}:
+    for name in {start for point in found for start in point.recipe.starts()}:
         place.folder(name)  # fetched once, and here, where a network is likelier than on a compute node
     with watching(lambda progress: sweep_table(progress, shown), live=tasks is not None) as tell:
         progress = sweep(found, out, tasks, workers, threads, display(), tell)

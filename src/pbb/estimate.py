@@ -200,7 +200,7 @@ def _lengths(model: str, texts: Sequence[str]) -> list[int]:
 
 
 def preflight(recipe: Recipe, workers: int) -> list[str]:
-    """What to tell a person before the recipe trains: faults of the tokenizer, then memory and time.
+    """What to tell a person before the recipe trains: for each of its models faults of the tokenizer, then memory and time.
 
     Raises:
         PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes;
@@ -209,11 +209,17 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
     machine.enough(recipe.processes)
     if recipe.fsdp and not machine.devices():
         raise PbbError("fsdp: weights are shared out over GPUs, and there is none: give --launch torchrun")
-    source, lines = place.folder(recipe.model), []
+    lines = []
     used = {stage for arm in recipe.arms.values() for stage in arm.stages}
     alone = [name for name, stage in recipe.stages.items() if name in used and stage.grpo]
     if recipe.processes > 1 and alone:
         lines.append(f"{', '.join(alone)}: GRPO trains in one process, not in {recipe.processes}")
+    return lines + [line for start in recipe.starts() for line in _fits(recipe.alone(start), workers)]
+
+
+def _fits(recipe: Recipe, workers: int) -> list[str]:
+    """`preflight` of a recipe whose arms all start from its model."""
+    source, lines = place.folder(recipe.model), []
     if recipe.model not in place.EMBEDDED:
         from pbb.models.fitness import warnings
         from pbb.models.load import read_tokenizer
@@ -222,13 +228,14 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
         lines += warnings(read_tokenizer(recipe.model, str(source)), recipe.model)
     of, device = shape(source), machine.device_memory()
     free = machine.memory()[0] if device is None else device
-    cores = workers if recipe.model in place.EMBEDDED else available_cores()
+    small = place.small(recipe.model)
+    cores = workers if small else available_cores()
     found = needs(recipe, of, cores, device is not None)
     if not found:
         return lines
     largest = max(found, key=lambda n: n.bytes)
-    beside = workers if recipe.model in place.EMBEDDED else 1
-    if recipe.model not in place.EMBEDDED and device is None:
+    beside = workers if small else 1
+    if not small and device is None:
         beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
     if largest.bytes * beside > SPARE * free:
         raise PbbError(_too_little(recipe, largest, of, beside, free))

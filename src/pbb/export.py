@@ -105,8 +105,9 @@ def push(folder: Path, repository: str, private: bool) -> str:
 def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
     seed = record["config"]["seed"]
     header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
-    if recipe.model not in (*EMBEDDED, "smollm2") and not Path(recipe.model).exists():
-        header["base_model"] = recipe.model.partition("@")[0]
+    start = recipe.start(arm)
+    if start not in (*EMBEDDED, "smollm2") and not Path(start).exists():
+        header["base_model"] = start.partition("@")[0]
     rows = [
         f"| {r['ask']} | {r['group']} | {100 * r['accuracy']:.1f} | {100 * r['low']:.1f} to {100 * r['high']:.1f} | {r['n']} |"
         for r in results["scores"]
@@ -116,7 +117,7 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
         [
             f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
             f"# {recipe.title}: {arm}, seed {seed}\n",
-            f"{recipe.model}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
+            f"{start}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
             f"{recipe.hash()}). Programs of the group `source_only` were read as source and never executed in any document (`data/`).\n",
             "Held-out inputs:\n",
             "| asked | programs | % right | 95 % | questions |\n|---|---|---|---|---|",

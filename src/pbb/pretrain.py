@@ -16,8 +16,10 @@ from typing import cast
 
 import torch
 from transformers import (
+    AutoConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -26,6 +28,7 @@ from transformers import (
 from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
+from pbb.errors import PbbError
 from pbb.evaluation.ask import ask, questions
 from pbb.models.load import encode_pairs, load
 from pbb.models.tokenizer import SPECIAL, VOCABULARY, grow, train_tokenizer
@@ -59,15 +62,23 @@ SETTINGS = tuple(
 STEPS = (3000, 5000, 3600, 1600, 2500, 3600)
 
 
-def configuration() -> LlamaConfig:
-    """A stock Llama: width 160, 8 layers, 2.7 million parameters, embeddings tied."""
+def configuration(width: int = WIDTH, layers: int = LAYERS) -> LlamaConfig:
+    """A stock Llama with embeddings tied: width 160 and 8 layers are 2.7 million parameters. The width counts in heads of 32.
+
+    Raises:
+        PbbError: there is no such Llama.
+    """
+    if width < HEAD or width % HEAD or layers < 1:
+        raise PbbError(
+            f"pretrain: width {width}, {layers} layers: a width is a multiple of {HEAD}, and a model has a layer at least"
+        )
     return LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH * 8 // 3 // 32 * 32,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=WIDTH // HEAD,
-        num_key_value_heads=WIDTH // HEAD,
+        hidden_size=width,
+        intermediate_size=width * 8 // 3 // 32 * 32,
+        num_hidden_layers=layers,
+        num_attention_heads=width // HEAD,
+        num_key_value_heads=width // HEAD,
         max_position_embeddings=512,
         tie_word_embeddings=True,
         pad_token_id=0,
@@ -81,20 +92,35 @@ def pretrain(
     *,
     seed: int = 0,
     steps: Sequence[int] = STEPS,
+    width: int = WIDTH,
+    layers: int = LAYERS,
     report: Callable[[float, float, str], None],
 ) -> dict[str, float]:
     """Write `out/base` and `out/base-strings` (bfloat16) and their in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
     `steps` are the optimizer steps of the six phases (see `PHASES` of the corpus): base is what the fifth leaves, base-strings what
-    the sixth does. Returns accuracy by model and way of asking, on fresh programs with names that pretraining has not met.
+    the sixth does, which may be left out by 0 steps. `width` and `layers` make a base of another size. Returns accuracy by model and
+    way of asking, on fresh programs with names that pretraining has not met.
+
+    Raises:
+        PbbError: no model has that size, or one of the first five phases has no steps, or the folder holds phases of another size.
     """
+    configured = configuration(width, layers)
+    if min(steps[:STRINGS]) < 1:
+        raise PbbError(
+            "pretrain: steps: only the sixth phase may be left out: give the others a step at least"
+        )
     before = None
     accuracy: dict[str, float] = {}
     for phase, count in enumerate(steps):
+        if not count:
+            continue
         folder = out / f"phase-{phase + 1}"
         if not (folder / "model").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _phase(phase, count, before, folder, seed, report)
+            _phase(phase, count, before or configured, folder, seed, report)
+        elif _size(AutoConfig.from_pretrained(folder / "model")) != _size(configured):
+            raise PbbError(f"pretrain: {folder} is of a model of another size: give another --out")
         before = folder / "model"
         if name := {STRINGS - 1: "base", STRINGS: "base-strings"}.get(phase):
             model, tokenizer = load(str(before))
@@ -105,17 +131,21 @@ def pretrain(
     return accuracy
 
 
+def _size(config: PretrainedConfig) -> tuple[int, int]:
+    return config.hidden_size, config.num_hidden_layers
+
+
 def _phase(
     phase: int,
     steps: int,
-    before: Path | None,
+    before: Path | LlamaConfig,
     out: Path,
     seed: int,
     report: Callable[[float, float, str], None],
 ) -> None:
     settings = SETTINGS[phase].model_copy(update={"seed": seed})
     documents = list(pretraining_corpus(seed, steps * settings.batch_size, phase))
-    if before:
+    if isinstance(before, Path):
         model, tokenizer = load(str(before))
         if phase == STRINGS:
             known = list(_texts(list(pretraining_corpus(seed, TOKENIZER_DOCUMENTS, phase - 1))))
@@ -125,7 +155,7 @@ def _phase(
         tokenizer = train_tokenizer(_texts(documents[:TOKENIZER_DOCUMENTS]))
         torch.set_float32_matmul_precision("medium")
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(configuration())
+        model = LlamaForCausalLM(before)
         model.set_attn_implementation("eager")
     pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
     sft(

@@ -127,10 +127,12 @@ class Arm(Strict):
     """A chain of stages, trained one after the other from the model; none is the untrained model.
 
     represent: how it is asked, in recitals and with the program in the prompt, where that is not the recipe's way.
+    model: what it starts from, where that is not the recipe's model.
     """
 
     stages: list[str] = Field(default_factory=list)
     about: str = ""
+    model: str | None = Field(None, exclude_if=lambda name: name is None)
     represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
 
 
@@ -285,6 +287,19 @@ class Recipe(Strict):
     def compose(self) -> Compose | None:
         """The dials of composites, where the family has them and the recipe asks for some."""
         return getattr(self.data, "compose", None)
+
+    def start(self, arm: str) -> str:
+        """The model that an arm starts from."""
+        return self.arms[arm].model or self.model
+
+    def starts(self) -> list[str]:
+        """The models that arms start from, each once."""
+        return list(dict.fromkeys(map(self.start, self.arms)))
+
+    def alone(self, start: str) -> Recipe:
+        """The recipe with the arms that start from one of its models, to weigh what that model takes."""
+        arms = {name: arm for name, arm in self.arms.items() if self.start(name) == start}
+        return self.model_copy(update={"model": start, "arms": arms})
 
     def groups(self) -> list[Group]:
         """The groups of programs that are evaluated, w/o IO ones before w/ IO ones."""

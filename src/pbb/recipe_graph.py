@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pbb.graph import Step
-from pbb.models.place import EMBEDDED
+from pbb.models.place import small
 
 if TYPE_CHECKING:
     from pbb.recipe import Recipe
@@ -51,7 +51,7 @@ def graph(recipe: Recipe) -> list[Step]:
     steps: list[Step] = []
     evaluations: dict[str, Step] = {}
     trainings: dict[str, Step] = {}
-    identity = _identity(recipe.model)
+    identities = {name: _identity(name) for name in recipe.starts()}
     digest = recipe.data.digest()
     for seed in recipe.seeds:
         programs = Step(
@@ -85,13 +85,17 @@ def graph(recipe: Recipe) -> list[Step]:
         chains: dict[tuple[str, ...], Step] = {}
         for arm_name, arm in recipe.arms.items():
             model: Step | None = None
+            start = recipe.start(arm_name)
             for length in range(1, len(arm.stages) + 1):
-                chain = tuple(arm.stages[:length])
+                chain = (start, *arm.stages[:length])
                 if chain not in chains:
-                    chains[chain] = _training(recipe, chain, seed, documents[chain[-1]], model, identity)
-                    trainings[f"{' + '.join(chain)}, seed {seed}"] = chains[chain]
+                    last = documents[chain[-1]]
+                    chains[chain] = _training(recipe, chain, seed, last, model, identities[start])
+                    trainings[f"{_named(recipe, chain)}, seed {seed}"] = chains[chain]
                 model = chains[chain]
-            evaluations[f"{arm_name}-{seed}"] = _evaluation(recipe, arm_name, seed, programs, model, identity)
+            evaluations[f"{arm_name}-{seed}"] = _evaluation(
+                recipe, arm_name, seed, programs, model, identities[start]
+            )
         steps += [programs, *documents.values(), *chains.values()]
     steps += evaluations.values()
     score = Step(
@@ -135,6 +139,12 @@ def command(recipe: Recipe) -> str:
     return f"pbb run {recipe.name}{model}{seeds}{launch if recipe.processes > 1 else ''}"
 
 
+def _named(recipe: Recipe, chain: tuple[str, ...]) -> str:
+    """A chain of stages from a model, for people; the model is said where it is not the recipe's."""
+    start, *stages = chain
+    return " + ".join(stages if start == recipe.model else (start, *stages))
+
+
 def _control(recipe: Recipe) -> dict[str, str]:
     """The arm that never read the w/o IO programs, below which a PBB ratio is 0, where it is not `stage-1-only`."""
     return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
@@ -172,7 +182,7 @@ def _training(
     model: Step | None,
     identity: dict[str, str],
 ) -> Step:
-    stage = recipe.stages[chain[-1]]
+    start, stage = chain[0], recipe.stages[chain[-1]]
     unused = {"mix", "of", "method", "templates", "exposures", "programs", "represent"} | (
         {"batch_size"} if stage.grpo else set()
     )
@@ -181,18 +191,18 @@ def _training(
     if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
         settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
-    seconds = size * SECONDS_A_DOCUMENT.get(recipe.model, 0.35)
+    seconds = size * _guess(SECONDS_A_DOCUMENT, start)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
-        seconds = rollouts * SECONDS_A_ROLLOUT.get(recipe.model, 1.5)
+        seconds = rollouts * _guess(SECONDS_A_ROLLOUT, start)
     return Step(
         kind="train",
-        label=f"train {' + '.join(chain)}, seed {seed}",
+        label=f"train {_named(recipe, chain)}, seed {seed}",
         config={"settings": settings, **({} if model else identity)},
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
         code=GRPO if stage.grpo else SFT,
-        cores=processes if recipe.model in EMBEDDED else ALL,
+        cores=processes if small(start) else ALL,
         processes=processes,
         expected_seconds=2 + seconds / processes,
     )
@@ -222,8 +232,12 @@ def _evaluation(
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
         code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
-        expected_seconds=2 + recipe.questions(arm) * SECONDS_A_QUESTION.get(recipe.model, 0.15),
+        expected_seconds=2 + recipe.questions(arm) * _guess(SECONDS_A_QUESTION, recipe.start(arm)),
     )
+
+
+def _guess(seconds: dict[str, float], model: str) -> float:
+    return seconds.get(model, seconds["base" if small(model) else "smollm2"])
 
 
 def _identity(model: str) -> dict[str, str]:

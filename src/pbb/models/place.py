@@ -11,6 +11,7 @@ from pbb.errors import PbbError
 BASE = Path(__file__).parent / "base"
 EMBEDDED = {"base": BASE, "base-strings": Path(__file__).parent / "base-strings"}
 """The models that come with pbb: of arithmetic, and the same after a phase of strings."""
+SMALL = 32_000_000  # bytes of weights
 
 
 def local(name: str) -> Path | None:
@@ -56,6 +57,14 @@ def folder(name: str) -> Path:
 
         return unpacked(here)
     return here
+
+
+def small(name: str) -> bool:
+    """Whether a model is of the size of those that come with pbb, so that as many train side by side as there are cores."""
+    if name in EMBEDDED:
+        return True
+    weights = list(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
+    return 0 < sum(path.stat().st_size for path in weights) <= SMALL
 
 
 def architecture(name: str, folder: Path) -> dict[str, Any]:
