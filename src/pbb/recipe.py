@@ -57,7 +57,7 @@ class Stage(Strict):
     programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
     are then drawn anew. represent: the representation of all of them, where it is not what the parts of the mix say.
 
-    `lora`, `bf16`, `checkpointing`, `accumulate` and `report_to` are those of `pbb.training.loop.Settings`.
+    `lora`, `bf16`, `checkpointing`, `accumulate`, `packing` and `report_to` are those of `pbb.training.loop.Settings`.
     """
 
     mix: list[Part] = Field(default_factory=list)
@@ -80,6 +80,7 @@ class Stage(Strict):
     bf16: bool = Field(False, exclude_if=lambda on: not on)
     checkpointing: bool = Field(False, exclude_if=lambda on: not on)
     accumulate: int = Field(1, ge=1, exclude_if=lambda passes: passes == 1)
+    packing: bool = Field(False, exclude_if=lambda on: not on)
     report_to: list[Literal["trackio", "tensorboard", "wandb"]] = Field(
         default_factory=list, exclude_if=lambda trackers: not trackers
     )
@@ -108,8 +109,8 @@ class Stage(Strict):
             raise ValueError("lora: adapters are trained by adamw: give optimizer: adamw")
         if self.batch_size % self.accumulate:
             raise ValueError("accumulate: must divide batch_size, which stays the documents of an update")
-        if self.method == "grpo" and (self.bf16 or self.accumulate > 1):
-            raise ValueError("bf16 and accumulate are for stages of SFT: take them out")
+        if self.method == "grpo" and (self.bf16 or self.packing or self.accumulate > 1):
+            raise ValueError("bf16, packing and accumulate are for stages of SFT: take them out")
         return self
 
     @model_validator(mode="after")

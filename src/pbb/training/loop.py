@@ -48,7 +48,8 @@ class Settings(BaseModel):
 
     lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
     stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
-    accumulate: passes that a batch is cut into; the update is that of the whole batch. report_to: Trainer's trackers.
+    accumulate: passes that a batch is cut into; the update is that of the whole batch. packing: documents of a pass share rows (see
+    `pbb.training.packing`). report_to: Trainer's trackers.
     processes: how many share out each batch; fsdp: and the weights, their gradients and moments as well.
     """
 
@@ -67,6 +68,7 @@ class Settings(BaseModel):
     bf16: bool = False
     checkpointing: bool = False
     accumulate: int = Field(1, ge=1)
+    packing: bool = False
     processes: int = Field(1, ge=1)
     fsdp: bool = False
     report_to: list[Tracker] = Field(default_factory=list)

@@ -26,6 +26,7 @@ from pbb.training.adapter import adapted, bare
 from pbb.training.loop import Journal, Report, arguments, optimizer, products, train
 from pbb.training.loop import Settings as Settings
 from pbb.training.loop import save as save
+from pbb.training.packing import WIDE, Packed, exact
 
 Tokens = tuple[list[int], list[int]]
 """A document as tokens: (prompt with the chat's markers, completion with its end token)."""
@@ -93,9 +94,8 @@ class _Lean(SFTTrainer):
         labels = torch.nn.functional.pad(labels[wanted], (0, -len(wanted) % ROWS), value=-100)
         inner = bare(self.model)
         with products(self.settings):
-            hidden = inner.base_model(
-                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-            ).last_hidden_state[:, :-1]
+            read = {name: value for name, value in inputs.items() if name != "labels"}
+            hidden = inner.base_model(**read, use_cache=False).last_hidden_state[:, :-1]
             logits = inner.get_output_embeddings()(hidden.flatten(0, 1)[rows])
         return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
@@ -120,8 +120,8 @@ def sft(
     peak_bytes of resident memory.
 
     Raises:
-        PbbError: there is nothing to train on, a document is longer than the model can read, there are other than the settings'
-            processes, or the loss is no longer a number.
+        PbbError: there is nothing to train on, a document is longer than the model can read, the model cannot read packed documents, there
+            are other than the settings' processes, or the loss is no longer a number.
     """
     if not documents:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
@@ -163,12 +163,17 @@ def sft(
         columns=lambda logs, step: {"tokens": tokens[min(step, steps)]},
         span=every,
     )
+    packed = None
+    if settings.packing:
+        exact(model)
+        packed = Packed(int(tokenizer.pad_token_id), WIDE * int(model.config.get_text_config().hidden_size))
     trained = adapted(model, settings.lora, settings.seed)
     trainer = _Lean(
         settings,
         model=trained,
         args=config,
         train_dataset=data,
+        data_collator=packed,
         processing_class=tokenizer,
         callbacks=[journal],
         optimizers=(optimizer(trained, settings), None),
