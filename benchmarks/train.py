@@ -2,9 +2,10 @@
 
     python benchmarks/train.py [--model smollm2] [--batches 3] [--repeats 3]
 
-Documents of the default recipe's first stage, sized for the model, in batches of 16: of a window that `sft` would sort by length, every so many-th batch.
-Each way trains on all of them from the same weights; the ways take turns, once unmeasured, then `--repeats` times. Seconds are CPU seconds from
-the beginning of a step to its end, so that other programs on the machine count less; medians are printed. Tokens are those that count: without padding.
+Documents of the default recipe's first stage, sized for the model, in batches of 16: of a window that `sft` would sort by length, every
+so many-th batch. Each way trains on all of them from the same weights; the ways take turns, once unmeasured, then `--repeats` times.
+Seconds are CPU seconds from the beginning of a step to its end, so that other programs on the machine count less; medians are printed.
+Tokens are those that count: without padding.
 
     stock     SFTConfig's defaults: bfloat16 autocast, gradient checkpointing, documents at random
     chosen    the same without checkpointing, grouped by length: what its own settings can do about it
@@ -131,14 +132,17 @@ def products() -> dict[bool, float]:
 
 def main() -> None:
     """Prints a line for each way."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     clock = Clock()
-    transformers.trainer.DEFAULT_CALLBACKS.append(clock)
+    everywhere: list[Any] = transformers.trainer.DEFAULT_CALLBACKS
+    everywhere.append(clock)
     given = documents(asked.model, asked.batches)
     read, learned = sum(len(p) + len(c) for p, c in given), sum(len(c) for _, c in given)
     model, _ = load(asked.model)
@@ -156,7 +160,8 @@ def main() -> None:
         bounds.append(products())
         for name, (train, settings) in ways.items():
             clock.seconds = 0.0
-            with tempfile.TemporaryDirectory() as place, redirect_stdout(StringIO()):  # Trainer prints its logs
+            # Trainer prints its logs
+            with tempfile.TemporaryDirectory() as place, redirect_stdout(StringIO()):
                 train(asked.model, given, settings, Path(place))
             gc.collect()
             if turn:

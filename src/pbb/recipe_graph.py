@@ -29,7 +29,10 @@ DOCUMENTS = (
     "pbb.documents.templates",
 )
 LOAD = tuple(f"pbb.models.{name}" for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub"))
-SFT = (*(f"pbb.training.{name}" for name in ("sft", "packing", "loop", "adapter", "checkpoint", "muon")), *LOAD)
+SFT = (
+    *(f"pbb.training.{name}" for name in ("sft", "packing", "loop", "adapter", "checkpoint", "muon")),
+    *LOAD,
+)
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
 GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")

@@ -108,6 +108,7 @@ WHOLE = {
         ("lora-1", 1, {"lora": 4}),
         ("lora-2", 2, {"lora": 4, "checkpointing": True, "accumulate": 2}),
         ("fsdp-2", 2, {"fsdp": True}),
+        ("packed-2", 2, {"packing": True}),
     )
 }
 KILLED = {

@@ -23,7 +23,7 @@ from in_processes import BATCH, KILL_AT, KILLED, STEPS, WHOLE, documents  # noqa
 
 from pbb.training.sft import batches  # noqa: E402
 
-PAIRS = [("adamw-1", "adamw-2"), ("lora-1", "lora-2"), ("adamw-1", "fsdp-2")]
+PAIRS = [("adamw-1", "adamw-2"), ("lora-1", "lora-2"), ("adamw-1", "fsdp-2"), ("adamw-1", "packed-2")]
 
 
 @pytest.fixture(scope="module")
