@@ -1,4 +1,4 @@
-"""The bytes of a small recipe's data are the golden ones, in any process.
+"""The bytes of a small recipe's data are the golden ones for every family, in any process and on every Python that pbb runs on.
 
 If a change of programs, phrasings or mixing is meant, write the new hashes and say so in the change:
 
@@ -13,80 +13,64 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import small_data  # noqa: E402
+from small_recipes import MADE, recipe  # noqa: E402
 
-from pbb.recipe import Recipe  # noqa: E402
+from pbb.programs.families import FAMILIES  # noqa: E402
+from pbb.programs.isolation import unavailable  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden" / "data_hashes.json"
-DECLARE: dict[str, Any] = {"kind": "declaration", "per_program": 3}
-EXECUTE: dict[str, Any] = {"kind": "execution", "group": "io", "per_program": 1.5}
-READ = [{"kind": "declaration", "group": "io", "per_program": 0.5}, EXECUTE | {"ask": "recite"}]
-RECIPE: dict[str, Any] = {
-    "name": "golden",
-    "title": "Data that must not change unnoticed",
-    "seeds": [11],
-    "data": {
-        "io": 12,
-        "source_only": 6,
-        "train_inputs": 8,
-        "test_inputs": 6,
-        "length": [1, 3],
-        "input_range": [0, 29],
-        "bound": 99,
-        "constants": [1, 9],
-        "constant_share": 0.25,
-        "operations": ["+", "-", "*", "//", "%", "min", "max", "abs", "if", "for"],
-    },
-    "templates": {"prompt": 20, "response": 20},
-    "evaluation": {"calls": 5, "direct_calls": 6},
-    "stages": {
-        "learn": {
-            "mix": [DECLARE | {"group": "io"}, DECLARE | {"group": "io", "form": "part"}]
-            + [DECLARE | {"group": "io", "form": "path"}]
-            + [EXECUTE | {"ask": ask} for ask in ("direct", "trace", "recite")]
-        },
-        "read": {"mix": [DECLARE | {"group": "source_only"}, *READ]},
-        "read-wrong": {"mix": [DECLARE | {"group": "source_only", "wrong": True}, *READ]},
-        "prose": {"mix": [DECLARE | {"group": "source_only", "represent": "prose"}]},
-        "together": {"of": ["learn", "read"]},
-    },
-    "arms": {"proactive": {"stages": ["learn", "read"]}},
-}
+WALLED = ["leetcode"] if unavailable() else []  # third-party code is not executed without isolation
 
 
-def hashes() -> dict[str, str]:
+def hashes(family: str) -> dict[str, str]:
     """sha256 of each file of data, by its step."""
     with tempfile.TemporaryDirectory() as folder:
-        made = small_data.make(Recipe.model_validate(RECIPE), Path(folder))
+        made = small_data.make(recipe(family, Path(folder)), Path(folder))
         return {
             label: hashlib.sha256(next(out.glob("*s.jsonl")).read_bytes()).hexdigest()
             for label, out in sorted(made.items())
         }
 
 
-def test_the_data_are_the_golden_ones() -> None:
-    assert hashes() == json.loads(GOLDEN.read_text())
+def golden() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads(GOLDEN.read_text())
+    return found
+
+
+@pytest.mark.parametrize("family", MADE)
+def test_the_data_are_the_golden_ones(family: str) -> None:
+    if family in WALLED:
+        pytest.skip(f"no isolation here: {unavailable()}")
+    assert hashes(family) == golden()[family]
 
 
 def test_the_data_are_the_golden_ones_in_another_process(python: Callable[..., str]) -> None:
     code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     for hash_seed in (1, 4242):
-        assert json.loads(python(code, __file__, hash_seed=hash_seed)) == json.loads(GOLDEN.read_text())
+        made = json.loads(python(code, __file__, hash_seed=hash_seed))
+        assert made == {family: of for family, of in golden().items() if family not in WALLED}
 
 
-def test_every_file_differs_from_every_other() -> None:
-    golden = json.loads(GOLDEN.read_text())
-    assert set(golden) == {"programs", *RECIPE["stages"]}
-    assert len(set(golden.values())) == len(golden)
+def test_every_family_is_there_and_every_file_differs_from_every_other(tmp_path: Path) -> None:
+    assert {recipe(family, tmp_path).data.family for family in MADE} == set(FAMILIES)
+    files = [digest for family in MADE for digest in golden()[family].values()]
+    assert {family: set(of) for family, of in golden().items()} == {
+        family: {"programs", *stages} for family, (_, stages) in MADE.items()
+    }
+    assert len(set(files)) == len(files)
 
 
 if __name__ == "__main__":
-    text = json.dumps(hashes(), indent=1) + "\n"
+    made = {family: hashes(family) for family in MADE if family not in WALLED}
+    text = json.dumps(made, indent=1) + "\n"
     print(text, end="")
     if "--write" in sys.argv:
+        assert not WALLED, "LeetCode's hashes would be lost: there is no isolation here"
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(text)

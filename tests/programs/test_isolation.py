@@ -232,6 +232,14 @@ def test_traces_go_through_the_wall(worker: Isolated) -> None:
 
 
 @walled
+def test_a_trace_leaves_a_classs_comprehensions_the_names_of_the_class(worker: Isolated) -> None:
+    body = "class C:\n    xs = [n, 2]\n    ys = [x for x in xs]\n    def z(self):\n        return [y + n for y in self.ys]\nreturn C().z()"
+    source = "def f(n):\n" + indented(body)
+    lines = worker.trace(source, "f", [3])
+    assert lines[-1].function == "z" and lines[-1].returned == Outcome([6, 5])
+
+
+@walled
 def test_the_order_of_a_set_follows_from_the_hash_seed() -> None:
     source = "def f():\n    return list({'tar', 'fig', 'oak', 'elm', 'ash', 'yew'})"
     orders = []

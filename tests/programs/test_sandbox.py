@@ -307,3 +307,41 @@ def test_a_trace_without_an_end_is_an_error(worker: Worker, source: str, error: 
     )
     assert traced.error is not None and traced.error.startswith(error) and len(traced.lines) <= 40
     assert after.error is None and after.lines[-1].returned == Outcome(16)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(n):\n    a = [i * i for i in range(n)]\n    return a",
+        "def f(n):\n    a = {i: [j for j in range(i)] for i in range(n)}\n    return a",
+        "def f(n):\n    a = {\n        i\n        for i in range(n)\n    }\n    return len(a)",
+    ],
+    ids=["a list", "one in another", "over several lines"],
+)
+def test_a_trace_passes_over_the_rounds_of_a_comprehension(worker: Worker, source: str) -> None:
+    """On every Python: since 3.12 they would be lines of the function, with the comprehension's variables among its own."""
+    lines = worker.trace(source, "f", [3])
+    assert sum(line.after != line.before for line in lines) <= 1
+    assert {name for line in lines for name in line.after} <= {"n", "a"}
+    assert lines[-1].returned is not None
+
+
+def test_a_comprehension_binds_in_a_trace_what_it_binds_outside(worker: Worker) -> None:
+    source = "def f(n):\n    b = [a for i in range(n) if (a := i * 2)]\n    return a, b"
+    lines = worker.trace(source, "f", [3])
+    assert lines[0].after == {"n": 3, "a": 4, "b": [2, 4]}
+    assert [lines[-1].returned] == worker.execute(source, "f", [[3]]) == [Outcome((4, [2, 4]))]
+
+
+def test_a_trace_gives_variables_in_the_order_in_which_they_were_bound(worker: Worker) -> None:
+    """On every Python: since 3.13 a frame lists them as the compiler met them."""
+    source = "def f(n):\n    if n > 5:\n        c = 1\n    b = n\n    c = n + 1\n    del b\n    b = 2\n    return b"
+    lines = worker.trace(source, "f", [1])
+    assert [list(line.after) for line in lines] == [
+        ["n"],
+        ["n", "b"],
+        ["n", "b", "c"],
+        ["n", "c"],
+        ["n", "c", "b"],
+        ["n", "c", "b"],
+    ]

@@ -9,6 +9,7 @@ Contract: as that of `sandbox_worker`; a program imports the modules named on th
 
 from __future__ import annotations
 
+import ast
 import builtins
 import ctypes
 import gc
@@ -92,7 +93,7 @@ def loader(modules: Sequence[str]) -> far.Load:
 
     known = {name: value for name, value in vars(builtins).items() if name not in WITHHELD}
 
-    def load(source: str, entry: str) -> Any:
+    def load(source: str | ast.Module, entry: str) -> Any:
         module = ModuleType("program")
         sys.modules["program"] = module  # where dataclasses and typing look a class's names up
         space = module.__dict__

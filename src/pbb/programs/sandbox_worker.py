@@ -11,6 +11,7 @@ Contract: one batch in, one reply out, `(ending, lines)`; whatever a program doe
 
 from __future__ import annotations
 
+import ast
 import builtins
 import itertools
 import json
@@ -27,7 +28,7 @@ import unicodedata  # noqa: F401  (compile() loads it for names beyond ASCII; on
 from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 HEADER = struct.Struct("<cQ")  # how it ended, bytes that follow
 ENDED, DEADLINE, FLOOD = b"e", b"d", b"f"  # the child was done or died; was silent too long; wrote too much
@@ -116,13 +117,13 @@ def _refuse_ladders(code: CodeType) -> None:
             raise NameError(f"a program may not use the name {name}")
 
 
-Load = Callable[[str, str], Any]
-"""From source and entry to the function, which is the entry's value once the source has been executed."""
+Load = Callable[["str | ast.Module", str], Any]
+"""From source (or what it parses to) and entry to the function, which is the entry's value once the source has been executed."""
 Confine = Callable[[float, int], None]
 """Give up rights, within seconds of processor time and megabytes of memory."""
 
 
-def load(source: str, entry: str) -> Any:
+def load(source: str | ast.Module, entry: str) -> Any:
     """The function that a program defines, with nothing in reach but the allowed builtins."""
     code = compile(source, FILE, "exec")
     _refuse_ladders(code)
@@ -154,19 +155,47 @@ class TooManySteps(BaseException):
     """The trace is full; a BaseException, so that a program's `except Exception` lets it pass."""
 
 
+class _Apart(ast.NodeTransformer):
+    """Gives every comprehension a frame of its own, which the trace passes over.
+
+    Since Python 3.12 it has none (PEP 709): each of its rounds would be a line of the function, and its variables the function's.
+    """
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        """A class body's own comprehensions stay: from a frame of their own they would not see the names of the class."""
+        scopes = (ast.FunctionDef, ast.ClassDef)
+        node.body = [self.visit(s) if isinstance(s, scopes) else s for s in node.body]
+        return node
+
+    def _apart(self, node: ast.expr) -> ast.expr:
+        # A generator expression and no lambda, so that := inside still binds a name of the function.
+        apart: Any = ast.parse("(*(0 for pbb_once in (0,)),)[0]", mode="eval").body
+        for new in ast.walk(apart):
+            ast.copy_location(new, node)
+        apart.value.elts[0].value.elt = self.generic_visit(node)
+        return cast(ast.expr, apart)
+
+    visit_ListComp = visit_SetComp = visit_DictComp = _apart
+
+
 def trace(load: Load, source: str, entry: str, args: tuple[object, ...], max_steps: int) -> object:
     """[lines, error]; a line is [function, line number, locals before, locals after, [returned] or []]."""
     lines: list[list[Any]] = []
     running: dict[FrameType, list[Any]] = {}  # the line that each frame is in
+    bound: dict[
+        FrameType, dict[str, None]
+    ] = {}  # its names as they were bound, an order that f_locals has up to 3.12
     raising: set[FrameType] = set()
     cut = f"TooManySteps: more than {max_steps}"
     error: str | None = None
 
     def snapshot(frame: FrameType) -> dict[str, object]:
-        seen: dict[str, object] = {}
-        for name, value in frame.f_locals.items():
+        now, seen = frame.f_locals, dict[str, object]()
+        before = bound.get(frame, {})
+        bound[frame] = {name: None for name in before if name in now} | dict.fromkeys(now)
+        for name in bound[frame]:
             try:
-                seen[name] = encode(value)
+                seen[name] = encode(now[name])
             except NotALiteral:
                 continue  # a function or an iterator has no value that could be written into a trace
         return seen
@@ -196,7 +225,7 @@ def trace(load: Load, source: str, entry: str, args: tuple[object, ...], max_ste
         return event
 
     try:
-        function = load(source, entry)
+        function = load(_Apart().visit(ast.parse(source, FILE)), entry)
         sys.settrace(event)
         try:
             value = function(*args)
