@@ -312,7 +312,7 @@ def _drawn(annotation: ast.expr, rng: random.Random, depth: int = 0) -> Any:
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         try:
             return _drawn(ast.parse(annotation.value, mode="eval").body, rng, depth)
-        except SyntaxError as error:
+        except (SyntaxError, ValueError) as error:  # ValueError: a null character, up to Python 3.11
             raise Untyped from error
     if isinstance(annotation, ast.Constant) and annotation.value is None:
         return None
@@ -333,9 +333,14 @@ def _drawn(annotation: ast.expr, rng: random.Random, depth: int = 0) -> Any:
         if outer in SEQUENCES:
             return _list(inner, rng, depth)
         if outer in DICTS and len(inners) == 2:
-            return {
-                _drawn(inners[0], rng, 2): _drawn(inners[1], rng, depth + 1) for _ in range(rng.randint(0, 4))
-            }
+            pairs = [
+                (_drawn(inners[0], rng, 2), _drawn(inners[1], rng, depth + 1))
+                for _ in range(rng.randint(0, 4))
+            ]
+            try:
+                return dict(pairs)
+            except TypeError as error:  # keys such as lists
+                raise Untyped from error
         raise Untyped
     name = ast.unparse(annotation).rpartition(".")[2]
     if name == "int":

@@ -109,6 +109,12 @@ def _define(module: Module) -> None:
 class _Bare(ast.NodeTransformer):
     """Without docstrings and annotations."""
 
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if getattr(node, "body", None) == []:
+            node.body = [ast.Pass()]  # type: ignore[attr-defined]  # an annotation was all there was
+        return node
+
     def _stripped(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
         first = node.body[0]
         if (
@@ -116,10 +122,8 @@ class _Bare(ast.NodeTransformer):
             and isinstance(first.value, ast.Constant)
             and isinstance(first.value.value, str)
         ):
-            node.body = node.body[1:] or [ast.Pass()]
-        self.generic_visit(node)
-        node.body = node.body or [ast.Pass()]
-        return node
+            node.body = node.body[1:]
+        return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
@@ -139,17 +143,6 @@ class _Bare(ast.NodeTransformer):
         if node.value is None:
             return None
         return self.generic_visit(ast.Assign([node.target], node.value, lineno=node.lineno))
-
-    def visit_If(self, node: ast.If) -> ast.AST:
-        return self._kept(node)
-
-    def visit_For(self, node: ast.For) -> ast.AST:
-        return self._kept(node)
-
-    def _kept(self, node: ast.If | ast.For) -> ast.AST:
-        self.generic_visit(node)
-        node.body = node.body or [ast.Pass()]  # where an annotation was all there was
-        return node
 
 
 def bare(statement: ast.stmt) -> str:
