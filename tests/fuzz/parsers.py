@@ -27,7 +27,7 @@ import typer
 import yaml
 from hypothesis import strategies as st
 
-from pbb import cli
+from pbb import cli, progress
 from pbb.errors import PbbError
 from pbb.recipe_file import load, shipped
 
@@ -283,10 +283,21 @@ def idle() -> Iterator[None]:
     try:
         with contextlib.ExitStack() as stack:
             for name in (
-                "pbb.experiment.run_loaded", "pbb.experiment.make_data", "pbb.pretrain.pretrain", "pbb.programs.packages.harvest",
-                "pbb.programs.package_place.locate", "pbb.programs.leetcode.make", "pbb.report.gather.write_gathered", "pbb.audit.audit",
+                "pbb.experiment.run_loaded", "pbb.experiment.make_data", "pbb.programs.packages.harvest",
+                "pbb.programs.package_place.locate", "pbb.report.gather.write_gathered", "pbb.audit.audit",
             ):  # fmt: skip
                 stack.enter_context(mock.patch(name, begin))
+            # their displays would have begun: these have no mistakes of the command line to find any more
+            shown = progress.watched
+            stack.enter_context(
+                mock.patch.object(
+                    progress,
+                    "watched",
+                    lambda label, *rest: (
+                        begin() if label in ("pretrain", "leetcode") else shown(label, *rest)
+                    ),
+                )
+            )
             yield
     finally:
         os.chdir(here)
