@@ -22,7 +22,7 @@ import fake_recipe  # noqa: E402
 import pbb  # noqa: E402
 from pbb import folder as folders  # noqa: E402
 from pbb.cli import main  # noqa: E402
-from pbb.console import console, score_table  # noqa: E402
+from pbb.console import comparison, console, score_table, verdict_lines  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 
 Capture = pytest.CaptureFixture[str]
@@ -137,6 +137,41 @@ def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
     assert "50.0" in out
     assert "10.0" not in out
     assert "90.0" not in out
+
+
+def test_two_runs_stand_beside_each_other_in_percent(capfd: Capture) -> None:
+    row = {
+        "arm": "[bold]a",
+        "group": "source_only",
+        "split": "test",
+        "ask": "direct",
+        "first": 0.5,
+        "second": 0.625,
+    }
+    row |= {"difference": 0.125, "low": -0.02, "high": 0.27, "p_holm": 0.043, "n": 200, "left_out": 3}
+    console().print(comparison([row, row | {"split": "none", "ask": "recall"}]))
+    first, second = [line for line in capfd.readouterr().out.splitlines() if "[bold]a" in line]
+    for text in ("50.0", "62.5", "+12.5 [-2.0, +27.0]", "0.043", "200", "3", "w/o IO, test"):
+        assert text in first, first
+    assert "recall" in second and "test" not in second
+
+
+def test_a_claim_is_one_line_with_its_numbers_or_without() -> None:
+    row = {
+        "verdict": "confirmed",
+        "says": "reading counts",
+        "arm": "b",
+        "above": "a",
+        "ask": "trace",
+        "group": "io",
+    }
+    found = verdict_lines(
+        {"hypotheses": [row | {"p_holm": 0.0012, "difference": -0.1}, row | {"p_holm": None}]}
+    )
+    assert found == [
+        "confirmed: reading counts (b above a, trace, w/ IO: -10.0 points, p = 0.0012)",
+        "confirmed: reading counts (b above a, trace, w/ IO)",
+    ]
 
 
 def test_a_table_without_scores_is_a_table(capfd: Capture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -200,3 +201,23 @@ def test_estimate_is_a_table_or_json(capsys: pytest.CaptureFixture[str], recipe:
     assert all(row["bytes"] > 4e8 and row["seconds"] > 0 for row in found["stages"])
     assert main(["estimate", "arithmetic"]) == 0
     assert "read-wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "max\n", "current": "1"}, (6144, 8192)),
+        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "5000\n", "current": "1000\n"}, (4000, 5000)),
+        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 2 kB\n", "max": "5000", "current": ""}, (2048, 5000)),
+        ({"meminfo": "", "max": "", "current": ""}, None),
+    ],
+    ids=["the machine's", "the control group's", "the group has room, the machine less", "no such files"],
+)  # fmt: skip
+def test_memory_is_that_of_the_control_group_where_it_is_smaller(
+    files: dict[str, str], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_text", lambda path: files[path.replace("/", ".").rpartition(".")[2]])
+    if expected is None:
+        assert machine.memory() == (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),) * 2
+    else:
+        assert machine.memory() == expected

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ import fake_steps  # noqa: E402
 
 import pbb  # noqa: E402
 from pbb import estimate  # noqa: E402
+from pbb.cli import main  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.progress import Silent  # noqa: E402
 from pbb.sweep import ATTEMPTS, Ended, Point, Tasks, points, sweep, table, table_path  # noqa: E402
@@ -34,6 +36,9 @@ class Recipe:
     value: int
     name: str = "fake"
     model: str = "base"
+    arms: dict[str, Any] = field(default_factory=lambda: {"a": None})
+    hypotheses: tuple[Any, ...] = ()
+    evaluation: Any = field(default_factory=lambda: SimpleNamespace(asks=["direct"]))
 
     def hash(self) -> str:
         return f"hash-{self.value}"
@@ -177,6 +182,43 @@ def test_a_crash_is_tried_again_by_the_engine_too(tmp_path: Path) -> None:
     assert "no such key" in str(progress.points[0].failed) and progress.points[1].failed is None
     (folder,) = (p for p in (progress.root / "steps").glob("train-*") if (p / "error.txt").exists())
     assert f'"attempts": {ATTEMPTS}' in (folder / "spent.json").read_text()
+
+
+def test_the_command_shows_a_row_a_point_and_says_which_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pbb.sweep.points", lambda *_: made([3, 5], "refuse"))
+    command = ["sweep", "fake", "--out", str(tmp_path), "--workers", "2"]
+    assert main(command) == 1
+    out, err = capfd.readouterr()
+    rows = [line.replace("\u2502", "|").split() for line in out.splitlines()]
+    assert any("failed" in row for row in rows) and any("5.0" in row and "3" in row for row in rows)
+    (file,) = (tmp_path / "fake" / "sweep" / "tables").iterdir()
+    assert str(file) in out.replace("\n", "")
+    said = [line for line in err.splitlines() if line.startswith("pbb: ")]
+    assert (
+        len(said) == 2
+        and said[0].startswith("pbb: value=3: data.programs")
+        and "1 of 2 points failed" in said[1]
+    )
+
+    monkeypatch.setattr("pbb.sweep.points", lambda *_: made([5]))
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert [row["accuracy"] for row in told["rows"]] == [0.05]
+    assert (told["failed"], told["attempts"]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [(["--on", "the moon"], "local, ray or slurm"), (["--arm", "b"], "--arm b: no such arm: choose from a")],
+)
+def test_the_command_refuses_what_is_not_there(
+    given: list[str], word: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pbb.sweep.points", lambda *_: made([3]))
+    assert main(["sweep", "fake", *given]) == 2
+    assert word in capfd.readouterr().err
 
 
 def test_every_combination_is_a_point() -> None:

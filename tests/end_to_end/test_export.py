@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pbb.cli import main
 from pbb.experiment import find_evaluation
 from pbb.export import export
 from pbb.models.load import load
@@ -22,7 +23,9 @@ Refused = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture(scope="module")
 def exported(finished: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(finished[0], "proactive", tmp_path_factory.mktemp("hub") / "model")
+    folder = tmp_path_factory.mktemp("hub") / "model"
+    assert main(["export", str(finished[0]), "proactive", str(folder)]) == 0
+    return folder
 
 
 def test_the_folder_is_a_model_with_its_cards_and_data(exported: Path) -> None:

@@ -1,6 +1,7 @@
 """Harvest: which functions stand by themselves, which inputs they get, and at which rule the others fall; always the same."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pbb.check import check
+from pbb.cli import main
 from pbb.errors import PbbError
 from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
@@ -251,3 +253,21 @@ def test_inputs_are_the_same_for_the_same_function(package: Path) -> None:
             assert repr(first) == repr(inputs(c.node, given, 40, 40))
             assert len({repr(args) for args in first}) == len(first)
             assert all(repr(ast.literal_eval(repr(args))) == repr(args) for args in first)
+
+
+@walled
+def test_the_command_writes_the_programs_and_counts_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "mod.py", tmp_path / "new" / "programs.jsonl"
+    file.write_text(
+        "def twice(n: int):\n    return n * 2\ndef _own(n: int):\n    return n\ndef none():\n    return 1\n"
+    )
+    assert main(["harvest", str(file), "--out", str(out), "--allow-code"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"1 programs of 3 functions: {out}"
+    assert {line.strip() for line in said[1:]} == {"1  has a private name", "1  takes no arguments"}
+    assert [p.name for p in read_programs(out)] == ["twice"]
+    assert main(["harvest", str(file), "--out", str(out), "--allow-code", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["programs"], sum(told["fell"].values())) == (1, 2)
