@@ -1,6 +1,6 @@
 """Losses and gradient norms of eight steps of a tiny seeded model, for every objective: training has not changed unnoticed.
 
-The ways of one group must agree: a batch cut into passes, activations computed again and a second process change how a step is
+The ways of one group must agree: a batch cut into passes, packed rows, activations computed again and a second process change how a step is
 computed and not what it is. A golden trajectory belongs to a group. It holds to 1e-3 relative on any machine (another order of sums moves
 the last digits only). If a change of training is meant, write the new ones and say so in the change:
 
@@ -41,9 +41,13 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "mixed": {},
         "mixed, in two passes": {"accumulate": 2},
         "mixed, activations computed again": {"checkpointing": True},
+        "mixed, packed": {"packing": True},
         "mixed, two processes": {"processes": 2},
     },
-    "mixed, muon": {"mixed, muon": {"optimizer": "muon"}},
+    "mixed, muon": {
+        "mixed, muon": {"optimizer": "muon"},
+        "mixed, muon, packed": {"optimizer": "muon", "packing": True},
+    },
     "mixed, lora": {
         "mixed, lora": LORA,
         "mixed, lora, two processes": LORA | {"processes": 2},
