@@ -312,7 +312,7 @@ def _drawn(annotation: ast.expr, rng: random.Random, depth: int = 0) -> Any:
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         try:
             return _drawn(ast.parse(annotation.value, mode="eval").body, rng, depth)
-        except (SyntaxError, ValueError) as error:  # ValueError: a null character, up to Python 3.11
+        except (SyntaxError, ValueError) as error:  # ValueError: a null character, before 3.11.4
             raise Untyped from error
     if isinstance(annotation, ast.Constant) and annotation.value is None:
         return None
