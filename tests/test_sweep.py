@@ -40,6 +40,9 @@ class Recipe:
     hypotheses: tuple[Any, ...] = ()
     evaluation: Any = field(default_factory=lambda: SimpleNamespace(asks=["direct"]))
 
+    def starts(self) -> list[str]:
+        return [self.model]
+
     def hash(self) -> str:
         return f"hash-{self.value}"
 

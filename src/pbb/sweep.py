@@ -153,8 +153,9 @@ def _serial(
     root, checked = progress.root, set()
     for number, point in enumerate(progress.points, 1):
         display.line(f"point {number} of {len(progress.points)}: {point.label}")
-        if point.recipe.model not in checked and point.results(root) is None:
-            checked.add(point.recipe.model)
+        starts = tuple(point.recipe.starts())
+        if starts not in checked and point.results(root) is None:
+            checked.add(starts)
             for line in preflight(point.recipe, workers or max(1, available_cores() // threads)):
                 display.line(line)
         for attempt in range(1, ATTEMPTS + 1):
