@@ -118,6 +118,13 @@ def test_every_model_of_the_arms_is_told(
     assert [line.split(": ")[0] for line in told if "weights; stage" in line] == ["base", str(model_folder)]
 
 
+def test_the_command_weighs_every_model_by_name(capfd: pytest.CaptureFixture[str]) -> None:
+    own = "arms.other={model: base-strings, stages: [read]}"
+    assert main(["estimate", "no-replay", "--set", own, "--json"]) == 0
+    stages = [row["stage"] for row in json.loads(capfd.readouterr().out)["stages"]]
+    assert stages == ["base: learn", "base: read", "base-strings: read"]
+
+
 @pytest.mark.parametrize("gigabytes", [1.1, 2.0, 3.0, 6.0])
 def test_too_little_memory_is_one_line_with_what_fits(
     gigabytes: float, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
