@@ -490,12 +490,15 @@ LIKE: dict[str, Any] = SMALL | {
         "both": {"of": ["read", "half"]},
         "thin": {"of": ["read", "half"], "exposures": 0.5},
         "joined": {"like": "slow", "of": ["read"]},
+        "others": {"like": "read", "mix": [SHARE, {**ASKED, "programs": [5, 8], "inputs": [2, 4]}]},
     },
     "arms": {
         "untrained": {},
         "proactive": {"stages": ["read"]},
         "few": {"stages": ["half"]},
         "more": {"stages": ["half", "slow"]},
+        "apart": {"stages": ["half", "others"]},
+        "less": {"stages": ["others", "half"]},
     },
 }
 
@@ -543,11 +546,51 @@ def test_an_arm_is_asked_about_the_programs_that_it_was_shown(tmp_path: Path) ->
         str(written(tmp_path, LIKE)), ["evaluation.io_programs=5", "evaluation.asks=[direct, recall]"]
     )
     assert {arm: recipe.shown(arm) for arm in recipe.arms} == {
-        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {},
+        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {}, "apart": {"io": (5, 8)}, "less": {"io": 3},
     }  # fmt: skip
     # ten direct answers and a recall each: six w/o IO programs, and five w/ IO ones that are asked on train inputs too
     assert recipe.questions("proactive") == 6 * 11 + 5 * 21
-    assert recipe.questions("few") == 6 * 11 + 3 * 21
+    assert recipe.questions("few") == recipe.questions("apart") == 6 * 11 + 3 * 21
+
+
+def test_programs_from_a_place_on_are_cut_where_the_stage_ends(tmp_path: Path) -> None:
+    path = str(written(tmp_path, LIKE))
+    [_, some] = load(path, ["stages.others.programs={io: 7}"]).mix("others")
+    assert some.kind == "execution" and some.programs == (5, 7)
+    for change, word in (("programs={io: 4}", "programs"), ("mix.1.programs=[8, 9]", "programs"), ("mix.1.inputs=[20, 30]", "inputs")):  # fmt: skip
+        with pytest.raises(PbbError, match=f"stages.others: {word}: none from place"):
+            load(path, [f"stages.others.{change}"])
+
+
+def test_how_many_different_calls_an_arm_executes(tmp_path: Path) -> None:
+    recipe = load(str(written(tmp_path, LIKE)))
+    assert recipe.executed("proactive") == 0
+    assert recipe.executed("apart") == 3
+    many = load(str(tmp_path / "small.yaml"), ["stages.others.mix.1.per_program=5"])
+    assert many.executed("apart") == 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"break_even": "few"}, "one of the arms in beside"),
+        ({"group": None}, "the group of the lines"),
+        ({"at": ["none", "all"]}, "numbers from 0, rising"),
+        ({"at": [3, 1]}, "numbers from 0, rising"),
+        ({"at": [-1, 1]}, "numbers from 0, rising"),
+    ],
+)
+def test_a_break_even_needs_counts_and_a_level(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    curve = {"name": "c", "title": "C", "below": "calls", "at": [0, 1], "lines": {"x": ["untrained", "few"]}}
+    good = curve | {
+        "beside": ["proactive"],
+        "group": "io",
+        "beside_group": "source_only",
+        "break_even": "proactive",
+    }
+    assert load(str(written(tmp_path, LIKE | {"curves": [good]}))).curves[0].break_even == "proactive"
+    with pytest.raises(PbbError, match=words):
+        load(str(written(tmp_path, LIKE | {"curves": [good | changes]})))
 
 
 @pytest.mark.parametrize(

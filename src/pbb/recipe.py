@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pbb.documents.chats import Chat
-from pbb.documents.corpus import Share
+from pbb.documents.corpus import Share, Some, span
 from pbb.documents.render import Representation
 from pbb.programs.compose import Compose
 from pbb.programs.families import AnyData
@@ -45,6 +45,13 @@ def _kind(part: Any) -> str:
 
 
 Part = Annotated[Annotated[Share, Tag("share")] | Annotated[Chat, Tag("chat")], Discriminator(_kind)]
+
+
+def _fewer(some: Some | None, most: int | None) -> Some | None:
+    """What is meant of the first `most`, where there is such a limit."""
+    if most is None or some is None:
+        return some if most is None else most
+    return (some[0], min(some[1], most)) if isinstance(some, tuple) else min(some, most)
 
 
 class Stage(Strict):
@@ -94,11 +101,10 @@ class Stage(Strict):
         """A part of a mix with this stage's exposures and representation, and of no more programs than it shows."""
         if isinstance(part, Chat):
             return part
-        most = [count for count in (part.programs, self.programs.get(part.group)) if count]
         return part.model_copy(
             update={
                 "per_program": part.per_program * self.exposures,
-                "programs": min(most, default=None),
+                "programs": _fewer(part.programs, self.programs.get(part.group)),
                 "represent": self.represent or part.represent,
             }
         )
@@ -142,7 +148,8 @@ class Curve(Strict):
 
     below: what the dial counts. at: its settings, in order. lines: by label, the arm at each setting, null where there is none. beside: arms
     that have no place on the dial, drawn as levels. group: whose answers are drawn, one figure for each group if it is not said;
-    beside_group: whose answers the levels are, if not the same group's.
+    beside_group: whose answers the levels are, if not the same group's. break_even: the level of which it is told where each line reaches it
+    (see evaluation/break_even.py).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
@@ -153,9 +160,16 @@ class Curve(Strict):
     beside: list[str] = Field(default_factory=list, max_length=4)
     group: Group | None = Field(None, exclude_if=lambda group: group is None)
     beside_group: Group | None = Field(None, exclude_if=lambda group: group is None)
+    break_even: str | None = Field(None, exclude_if=lambda arm: arm is None)
 
     @model_validator(mode="after")
     def _complete(self) -> Curve:
+        if self.break_even is not None:
+            if self.break_even not in self.beside or self.group is None:
+                raise ValueError("break_even: give one of the arms in beside, and the group of the lines")
+            numbers = [at for at in self.at if not isinstance(at, str)]
+            if numbers != sorted(numbers) or len(numbers) < len(self.at) or numbers[0] < 0:
+                raise ValueError("break_even: at must be numbers from 0, rising")
         for label, arms in self.lines.items():
             if len(arms) != len(self.at):
                 raise ValueError(f"lines.{label}: give an arm for each of the {len(self.at)} settings in at")
@@ -256,6 +270,8 @@ class Recipe(Strict):
                 raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
             for part in stage.mix:
                 self._composed(name, part)
+            for part in self.mix(name):
+                self._placed(name, part)
         for name, arm in self.arms.items():
             for stage_name in arm.stages:
                 if stage_name not in self.stages:
@@ -275,6 +291,16 @@ class Recipe(Strict):
         if self.evaluation.samples and not isinstance(self.data, Grammars):
             raise ValueError("evaluation.samples: only grammars have strings to sample: take it out")
         return self
+
+    def _placed(self, stage: str, part: Share | Chat) -> None:
+        if not isinstance(part, Share):
+            return
+        for key, some, size in (
+            ("programs", part.programs, self.size(part.group)),
+            ("inputs", part.inputs, self.data.train_inputs),
+        ):
+            if isinstance(some, tuple) and not span(some, size):
+                raise ValueError(f"stages.{stage}: {key}: none from place {some[0]} on, there are {size}")
 
     def _composed(self, stage: str, share: Share | Chat) -> None:
         if isinstance(share, Chat) or share.group not in ("io_composed", "source_only_composed"):
@@ -329,26 +355,43 @@ class Recipe(Strict):
             if other.drawn and self.mix(name) == mix and other.templates == phrasings
         )
 
-    def shown(self, arm: str) -> dict[Group, int]:
-        """By group, how many programs an arm is shown, for groups of which all its stages leave some out."""
-        parts = [
-            part for stage in self.arms[arm].stages for part in self.mix(stage) if isinstance(part, Share)
-        ]
-        return {
-            group: max(part.programs or 0 for part in of_group)
-            for group in self.groups()
-            if (of_group := [part for part in parts if part.group == group])
-            and all(part.programs and part.programs < self.size(group) for part in of_group)
-        }
+    def shown(self, arm: str) -> dict[Group, Some]:
+        """By group, which programs an arm is asked about: those of the last stage that shows any, for groups of which that one leaves some out."""
+        found: dict[Group, Some] = {}
+        for stage in self.arms[arm].stages:
+            for group in self.groups():
+                size = self.size(group)
+                spans = [
+                    span(part.programs, size)
+                    for part in self.mix(stage)
+                    if isinstance(part, Share) and part.group == group
+                ]
+                if spans:
+                    first, end = min(s.start for s in spans), max(s.stop for s in spans)
+                    found[group] = (first, end) if first else end
+        return {group: some for group, some in found.items() if some != self.size(group)}
 
     def documents(self, stage: str) -> float:
         """How many documents a stage has, on average where shares are fractional."""
         return sum(
             part.count
             if isinstance(part, Chat)
-            else part.per_program * min(self.size(part.group), part.programs or self.size(part.group))
+            else part.per_program * len(span(part.programs, self.size(part.group)))
             for part in self.mix(stage)
         )
+
+    def executed(self, arm: str) -> int:
+        """How many different calls the stages of an arm execute, at most: as many of each program as there are documents, or calls."""
+        parts = [part for stage in self.arms[arm].stages for part in self.mix(stage)]
+        shares = [part for part in parts if isinstance(part, Share) and part.kind == "execution"]
+        total = 0.0
+        for group in self.groups():
+            of_group = [share for share in shares if share.group == group]
+            for place in range(self.size(group)):
+                showing = [s for s in of_group if place in span(s.programs, self.size(group))]
+                calls = {i for s in showing for i in span(s.inputs, self.data.train_inputs)}
+                total += min(len(calls), sum(s.per_program for s in showing))
+        return round(total)
 
     def wrong(self, arm: str) -> bool:
         """Whether the arm is taught permuted sources, so that answers are judged against the planted programs too."""
@@ -362,7 +405,7 @@ class Recipe(Strict):
         ways = direct * e.direct_calls + (len(e.asks) - direct - ("recall" in e.asks)) * e.calls
         total = 0
         for group in self.groups():
-            count = min(self.size(group), shown.get(group, self.size(group)))
+            count = len(span(shown.get(group), self.size(group)))
             count = min(count, e.io_programs) if group.startswith("io") else count
             total += count * (ways * len(self.splits(group)) + ("recall" in e.asks))
         return total

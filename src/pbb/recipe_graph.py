@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pbb.graph import Step
 from pbb.models.place import small
@@ -38,7 +38,18 @@ GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pb
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
 SCORE = (
-    *(f"pbb.evaluation.{name}" for name in ("score", "statistics", "hypotheses", "diagnosis", "composition")),
+    *(
+        f"pbb.evaluation.{name}"
+        for name in (
+            "score",
+            "statistics",
+            "hypotheses",
+            "break_even",
+            "diagnosis",
+            "composition",
+            "shifts",
+        )
+    ),
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
@@ -109,6 +120,8 @@ def graph(recipe: Recipe) -> list[Step]:
             "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
             **_control(recipe),
             **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
+            **({"break_even": found} if (found := _break_even(recipe)) else {}),
+            **({"shifts": True} if getattr(recipe.data, "shift", "key") == "argument" else {}),
         },
         parents={
             **{f"evaluate {k}": s for k, s in evaluations.items()},
@@ -151,6 +164,16 @@ def _named(recipe: Recipe, chain: tuple[str, ...]) -> str:
 def _control(recipe: Recipe) -> dict[str, str]:
     """The arm that never read the w/o IO programs, below which a PBB ratio is 0, where it is not `stage-1-only`."""
     return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
+
+
+def _break_even(recipe: Recipe) -> list[dict[str, Any]]:
+    """The curves that tell where executions reach a level, with what that level's stages execute."""
+    return [
+        {"name": curve.name, "at": curve.at, "lines": curve.lines, "group": curve.group}
+        | {"level": arm, "level_group": curve.beside_group or curve.group, "executed": recipe.executed(arm)}
+        for curve in recipe.curves
+        if (arm := curve.break_even)
+    ]
 
 
 def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:

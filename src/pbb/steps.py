@@ -102,6 +102,12 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
         (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
 
 
+def _some(programs: list[Program], some: Any) -> list[Program]:
+    from pbb.documents.corpus import span
+
+    return [programs[place] for place in span(tuple(some) if isinstance(some, list) else some, len(programs))]
+
+
 def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:
     """The programs that an evaluation asks about (of those that its arm was shown), and all that it asks of them."""
     import random
@@ -112,7 +118,7 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
     order = ("source_only", "io", "source_only_composed", "io_composed")
     shown = config.get("shown", {})
     of_group = {
-        g: [p for p in programs if p.group == g][: shown.get(g)] for g in order if g in config["splits"]
+        g: _some([p for p in programs if p.group == g], shown.get(g)) for g in order if g in config["splits"]
     }
     e = config["evaluation"]
     rng = random.Random(f"evaluated:{config['seed']}")
@@ -179,16 +185,19 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     from pbb.evaluation.diagnosis import diagnose
     from pbb.evaluation.language import languages
     from pbb.evaluation.score import score, write
+    from pbb.evaluation.shifts import by_shift
 
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
-    given = {key: config[key] for key in ("control", "hypotheses") if key in config}
+    given = {key: config[key] for key in ("control", "hypotheses", "break_even") if key in config}
     predictions = pd.concat(frames, ignore_index=True)
     scores = score(predictions, recipe=config["recipe"], **given)
     scores["diagnosis"] = diagnose(scores)
     if found := languages(predictions):
         scores["languages"] = found
+    if config.get("shifts"):
+        scores["shifts"] = by_shift(predictions)
     if composed := compositions(predictions):
         scores["compositions"] = composed
     rows = [_cost(key, folder, config["trainings"].get(key, key)) for key, folder in inputs.items()]

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pbb.documents.chats import Chat
@@ -18,6 +20,7 @@ from pbb.documents.corpus import (
     disguised,
     planted,
     read_documents,
+    span,
     stage_documents,
     write_documents,
 )
@@ -282,3 +285,32 @@ def test_only_the_first_programs_and_inputs_that_are_asked_for(programs: list[Pr
     assert len({d.program for d in everything}) > 2 and len({d.prompt for d in everything}) > len(
         {d.prompt for d in documents}
     )
+
+
+@given(
+    st.one_of(st.none(), st.integers(1, 30), st.tuples(st.integers(0, 30), st.integers(0, 30))),
+    st.integers(0, 20),
+)
+def test_places_are_those_of_a_slice(some: int | tuple[int, int] | None, size: int) -> None:
+    first, end = some if isinstance(some, tuple) else (0, some)
+    assert list(span(some, size)) == list(range(size))[first:end]
+
+
+def test_programs_and_inputs_from_one_place_to_another(programs: list[Program]) -> None:
+    share = {"kind": "execution", "group": "io", "ask": "direct", "per_program": 12}
+    later = Share.model_validate(share | {"programs": [2, 3], "inputs": [1, 2]})
+    documents = stage_documents(programs, [later], T, stage="learn", seed=0)
+    third = [p for p in programs if p.group == "io"][2]
+    assert {d.program for d in documents} == {third.name} and len(documents) == 12
+    assert all(repr(third.calls("train")[1].args[0]) in d.prompt for d in documents)
+
+
+def test_places_that_hold_nothing_are_refused(programs: list[Program], refused: Refused) -> None:
+    share = {"kind": "execution", "group": "io", "ask": "direct", "per_program": 1}
+    for some in ([3, 3], [4, 2], [-1, 2]):
+        with pytest.raises(ValidationError, match="smaller first"):
+            Share.model_validate(share | {"inputs": some})
+    with refused("inputs", "train calls"):
+        stage_documents(
+            programs, [Share.model_validate(share | {"inputs": [90, 99]})], T, stage="learn", seed=0
+        )

@@ -97,6 +97,16 @@ def test_demonstrations_are_skewed_and_questions_are_not() -> None:
             assert sorted(e.args[1] for e in p.calls("test")) == list(range(1, 26))
 
 
+def test_both_shifts_are_flat_first_and_skewed_then() -> None:
+    dials = DATA | {"shift": "argument", "kinds": list(SHIFTED), "train_inputs": 20}
+    both = ciphers(Ciphers(**dials | {"shifts": "both"}), 0, ASKED)
+    halves = [
+        [e.args[1] for p in both for e in p.calls("train")[part]] for part in (slice(10), slice(10, 20))
+    ]
+    assert halves[0].count(5) / len(halves[0]) == pytest.approx(1 / 9, abs=0.04)
+    assert halves[1].count(5) / len(halves[1]) == pytest.approx(0.8, abs=0.04)
+
+
 def test_every_length_can_be_had_alone() -> None:
     for alphabet, letters in ((5, (4, 4)), (26, (12, 12))):
         made = ciphers(
@@ -125,6 +135,7 @@ def test_strings_and_directions_are_dials(strings: str, direction: str) -> None:
         ({"letters": [2, 3]}, "rail fence"),
         ({"shift": "argument"}, "atbash"),
         ({"shifts": "c4"}, "shift: argument"),
+        ({"shifts": "both"}, "both is for shifts"),
         ({"letters": [3, 3], "alphabet": 5, "train_inputs": 200}, "125 texts of 3 letters"),
         ({"letters": [3, 3], "alphabet": 5, "strings": "words"}, "30 texts of 3 letters"),
         ({"alphabet": 4}, "alphabet"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pbb.report.scoreboard import Scoreboard
-from pbb.report.tables import paired_table
+from pbb.report.tables import break_even_table, paired_table
 
 
 def test_holms_correction_is_explained_as_it_was_made() -> None:
@@ -27,3 +27,29 @@ def test_holms_correction_is_explained_as_it_was_made() -> None:
             [["trace", "w/o IO, held-out inputs", "+50.0", "40.0 to 60.0", "0.010", "0.020", "40"]],
         )
     ]
+
+
+def test_a_break_even_that_was_not_reached_says_so() -> None:
+    row = {
+        "curve": "c",
+        "line": "runs",
+        "ask": "trace",
+        "level": "proactive",
+        "level_accuracy": 0.5,
+        "largest": 30,
+    }
+    rows = [
+        row | {"at": 2.5, "low": 1, "high": None, "executed": 8000, "pays_after": 3200},
+        row | {"at": None, "low": 12, "high": None, "executed": 8000, "pays_after": None},
+        row | {"at": 0, "low": 0, "high": 1, "executed": 8000, "pays_after": None},
+    ]
+    table = break_even_table(Scoreboard({"break_even": rows}))
+    assert table is not None
+    [(head, lines)] = table.groups
+    assert head == "runs, to reach proactive"
+    assert [line[2:] for line in lines] == [
+        ["2.5", "1.0 to > 30", "8\u202f000", "3200"],
+        ["> 30", "12.0 to > 30", "8\u202f000", "< 267"],
+        ["0.0", "0.0 to 1.0", "8\u202f000", "never"],
+    ]
+    assert break_even_table(Scoreboard({})) is None

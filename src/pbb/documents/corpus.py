@@ -20,9 +20,9 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pbb.documents.chats import Chat, replayed
 from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part, path
@@ -32,13 +32,30 @@ from pbb.programs.program import Group, Program
 Form = Literal["whole", "part", "path"]
 
 
+def _ordered(some: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= some[0] < some[1]:
+        raise ValueError("give two numbers from 0, the smaller first")
+    return some
+
+
+Some = Annotated[int, Field(ge=1)] | Annotated[tuple[int, int], AfterValidator(_ordered)]
+"""The first so many, or those from a place to another, counted from 0 and without the last."""
+
+
+def span(some: Some | None, size: int) -> range:
+    """Which of `size` things are meant: their places."""
+    first, end = (0, size if some is None else some) if not isinstance(some, tuple) else some
+    return range(min(first, size), min(end, size))
+
+
 class Share(BaseModel):
     """One part of a stage's mix: `per_program` documents for each program of a group.
 
     form: what a declaration tells: the whole source, one step of it (part), or one way through it (path).
     wrong: declarations under permuted names. context: executions with the source in the prompt, which keep the interpreter that the
     model came with. represent: the form in which declarations, recitals and contexts show the program.
-    programs, inputs: only the first so many programs of the group, only the first so many train inputs of each; None for all.
+    programs, inputs: only the first so many programs of the group, only the first so many train inputs of each, or `[from, to]` of them,
+    counted from 0 and without the last; None for all.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,8 +67,8 @@ class Share(BaseModel):
     wrong: bool = False
     context: bool = False
     represent: Representation = "source"
-    programs: int | None = Field(None, ge=1, exclude_if=lambda count: count is None)
-    inputs: int | None = Field(None, ge=1, exclude_if=lambda count: count is None)
+    programs: Some | None = Field(None, exclude_if=lambda some: some is None)
+    inputs: Some | None = Field(None, exclude_if=lambda some: some is None)
 
     @model_validator(mode="after")
     def _sensible(self) -> Share:
@@ -116,7 +133,8 @@ def stage_documents(
         if isinstance(share, Chat):
             documents += replayed(share, random.Random(f"chat:{seed}:{stage}:{number}"))
             continue
-        for p in [p for p in programs if p.group == share.group][: share.programs]:
+        known = [p for p in programs if p.group == share.group]
+        for p in (known[place] for place in span(share.programs, len(known))):
             shown = disguised(p, swapped[p.name]) if share.wrong else p
             rng = random.Random(f"documents:{seed}:{stage}:{number}:{p.name}")
             whole, rest = divmod(share.per_program, 1)
@@ -128,7 +146,13 @@ def stage_documents(
 
 def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:
     if share.kind == "execution" and share.ask is not None:
-        e = rng.choice(p.calls("train")[: share.inputs])
+        calls = p.calls("train")
+        places = span(share.inputs, len(calls))
+        if not places:
+            raise PbbError(
+                f"inputs: {p.name} has {len(calls)} train calls, none from place {places.start}: ask for earlier ones"
+            )
+        e = calls[rng.choice(places)]
         return execution(p, e, share.ask, t, rng, share.represent, share.represent if share.context else None)
     if share.form == "whole":
         return declaration(p, t, rng, share.represent)

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from pbb.errors import PbbError
+from pbb.evaluation.break_even import break_evens
 from pbb.evaluation.diagnosis import diagnose, main_arm
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
@@ -75,6 +76,7 @@ def score(
     ceiling_ask: Mapping[str, str] = CEILINGS,
     control: str = CONTROL,
     hypotheses: Sequence[Mapping[str, Any]] = (),
+    break_even: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything of `scores.json` but its cost; `seed` draws the bootstraps and permutations.
@@ -99,10 +101,12 @@ def score(
         "ratios": _ratios(cells, ceiling_ask, control, seed),
         "tests": _tests(cells, seed),
     }
+    runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
+    held_out = lambda arm, group, ask: cells.get((arm, runs, group, "test", ask))  # noqa: E731
     if hypotheses:
-        runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
-        held_out = lambda arm, group, ask: cells.get((arm, runs, group, "test", ask))  # noqa: E731
         scores["hypotheses"] = verdicts(hypotheses, held_out, seed)
+    if break_even:
+        scores["break_even"] = break_evens(break_even, held_out, seed)
     scores["diagnosis"] = diagnose(scores)
     return _plain(scores)  # type: ignore[no-any-return]
 

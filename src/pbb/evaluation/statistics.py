@@ -81,9 +81,18 @@ def clustered_interval(
     mean = float(sums.sum() / sizes.sum())
     if np.all(np.abs(sums - mean * sizes) <= _ROUNDING * sizes):
         return Interval(mean, *_clopper_pearson(mean * count, count, level))
-    draws = np.concatenate([(w @ sums) / (w @ sizes) for w in _weights(count, resamples, seed)])
+    draws = resampled_means(values, codes, resamples=resamples, seed=seed)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, float(low), float(high))
+
+
+def resampled_means(
+    correct: npt.ArrayLike, cluster: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Floats:
+    """[resamples] means of `correct` over programs drawn anew; cells of the same programs, in the same order and by one seed, are drawn alike."""
+    values, codes, count = _checked(correct, cluster)
+    sums, sizes = np.bincount(codes, values), np.bincount(codes)
+    return np.concatenate([(w @ sums) / (w @ sizes) for w in _weights(count, resamples, seed)])
 
 
 def paired_permutation(

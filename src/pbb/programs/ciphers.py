@@ -51,7 +51,8 @@ class Ciphers(Data):
     """Ciphers in a recipe.
 
     alphabet: texts are of the first so many letters. letters: the shortest and the longest text. strings: what is encoded. shift: whether it is
-    part of the program (`key`) or of the call (`argument`); shifts: how those of the train calls are drawn, if of the call.
+    part of the program (`key`) or of the call (`argument`); shifts: how those of the train calls are drawn, if of the call: all alike,
+    as C4 has them, or the first half so and the second so (`both`; a share's `inputs` tells them apart).
     compose: ciphers that call two of the set, beside them, for texts of one length.
     """
 
@@ -70,7 +71,7 @@ class Ciphers(Data):
     letters: tuple[int, int] = (3, 5)
     strings: Literal["words", "nonsense", "both"] = "both"
     shift: Literal["key", "argument"] = "key"
-    shifts: Literal["flat", "c4"] = "flat"
+    shifts: Literal["flat", "c4", "both"] = "flat"
     compose: Compose | None = Field(None, exclude_if=lambda dials: dials is None)
 
     @model_validator(mode="after")
@@ -91,7 +92,7 @@ class Ciphers(Data):
                 "compose: a cipher that is called with a shift composes with none: set shift: key"
             )
         if self.shift == "key" and self.shifts != "flat":
-            raise ValueError("shifts: c4 is for shifts that the calls give: set shift: argument")
+            raise ValueError(f"shifts: {self.shifts} is for shifts that the calls give: set shift: argument")
         exist = texts(self.strings, self.alphabet, self.letters[0])
         if self.train_inputs + self.test_inputs > 0.9 * exist:  # all of them would take long to draw
             raise ValueError(
@@ -199,6 +200,10 @@ def _calls(rng: random.Random, c: Cipher, data: Ciphers, length: int) -> dict[Sp
     if data.shift == "argument":
         known, weights = zip(*shifts(data.alphabet, data.shifts == "c4"), strict=True)
         chosen[: data.train_inputs] = rng.choices(known, weights, k=data.train_inputs)
+        if data.shifts == "both":
+            skewed = [weight for _, weight in shifts(data.alphabet, True)]
+            half = data.train_inputs // 2
+            chosen[half : data.train_inputs] = rng.choices(known, skewed, k=data.train_inputs - half)
         held = [known[i % len(known)] for i in range(data.test_inputs)]
         first = rng.randrange(len(known))
         chosen[data.train_inputs :] = [(k + first - 1) % len(known) + 1 for k in held]

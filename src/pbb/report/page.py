@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from pbb.errors import PbbError
 from pbb.report import figures, samples, svg, tables
+from pbb.report.by_shift import by_shift
 from pbb.report.curves import learning_curves
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
@@ -71,6 +72,7 @@ def write_report(
         "wrong": figures.wrong_source(board),
         "length": figures.by_length(board),
         "operation": figures.by_operation(board),
+        "shift": by_shift(board),
         **{
             f"dial {curve['name']} {group}": dial(board, curve, group)
             for curve in recipe.get("curves") or []
@@ -135,7 +137,11 @@ def render(
         "dials": [
             (
                 curve,
-                [_figure(c) for group in GROUP_LABELS if (c := charts.get(f"dial {curve['name']} {group}"))],
+                [
+                    (label, _figure(c))
+                    for group, label in GROUP_LABELS.items()
+                    if (c := charts.get(f"dial {curve['name']} {group}"))
+                ],
             )
             for curve in recipe.get("curves") or []
         ],
@@ -147,6 +153,7 @@ def render(
         "tests": tables.paired_table(board),
         "compositions": tables.composition_table(board),
         "languages": tables.language_table(board),
+        "break_evens": tables.break_even_table(board),
         "hypotheses": tables.hypotheses_table(board),
         "arms": _arms(board, recipe),
         "diagnosis": sorted(board.part("diagnosis"), key=_gravity),

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from pbb.report.scoreboard import GROUP_ORDER, Row, Scoreboard, arm_label, ask_label, group_label, order
+from pbb.report.scoreboard import (
+    GROUP_ORDER,
+    Row,
+    Scoreboard,
+    arm_label,
+    ask_label,
+    group_label,
+    order,
+    percent,
+)
 
 EMPTY = "–"
 
@@ -266,6 +275,36 @@ def hypotheses_table(board: Scoreboard) -> Table | None:
         columns,
         board.part("hypotheses"),
         lambda row: f"{arm_label(row['arm'])} above {arm_label(row['above'])}",
+    )
+
+
+def break_even_table(board: Scoreboard) -> Table | None:
+    """How many executions reach what one source gives, and how many sources pay back what learning to read them took."""
+
+    def many(name: str) -> Callable[[Row], str]:
+        return lambda row: f"> {row['largest']:g}" if row[name] is None else number(row[name])
+
+    def ends(row: Row) -> str:
+        return f"{many('low')(row)} to {many('high')(row)}"
+
+    def pays(row: Row) -> str:
+        if row["pays_after"] is None:
+            return f"< {row['executed'] / row['largest']:.0f}" if row["at"] is None else "never"
+        return f"{row['pays_after']:.0f}"
+
+    columns = [
+        Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+        Column("level", lambda row: percent(row["level_accuracy"], 1), "accuracy of the arm to be reached"),
+        Column("reached at", many("at"), "executions of a program, between settings along log(1 + n)"),
+        Column("95 % interval", ends),
+        Column("executed", lambda row: count(row["executed"]), "different calls that the level's stages execute, of other programs"),
+        Column("pays after", pays, "programs read, if those executions are counted in"),
+    ]  # fmt: skip
+    return build(
+        "Executions that are worth one source",
+        columns,
+        board.part("break_even"),
+        lambda row: f"{row['line']}, to reach {arm_label(row['level'])}",
     )
 
 
