@@ -12,7 +12,8 @@ from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share
 from pbb.programs.compose import Compose
 from pbb.programs.families import FAMILIES
-from pbb.recipe import Arm, Curve, Evaluation, Hypothesis, Recipe, Stage
+from pbb.recipe import Arm, Recipe, Stage
+from pbb.recipe_claims import Curve, Evaluation, Hypothesis
 from pbb.recipe_file import shipped
 from pbb.training.rollouts import Grpo
 
