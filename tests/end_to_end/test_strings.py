@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {
 
 ARMS = {
     "ciphers": {"wrong-source", "proactive"},
-    "ciphers-shifts": {"execution-only", "proactive"},
+    "ciphers-shifts": {"skewed-demonstrations", "proactive"},
     "grammars": {"wrong-source", "proactive"},
 }
 
@@ -33,6 +33,8 @@ def shrunk(name: str, folder: Path) -> Path:
         mixes[stage] = {"mix": [share | {"per_program": 0.25} for share in mix]} if mix else {}
     arms = {arm: None for arm in load(name).arms if arm not in ARMS[name]}
     small = {"extends": name, "stages": mixes, "arms": arms, **SMALL}
+    if name == "ciphers-shifts":  # whose stages choose among the train calls of the recipe
+        small["data"] = {"io": 8, "source_only": 4, "letters": [3, 3]}
     small["evaluation"] = small["evaluation"] | ({"samples": 3} if name == "grammars" else {})
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(small), encoding="utf-8")
@@ -47,6 +49,10 @@ def test_a_recipe_runs(name: str, model_folder: Path, tmp_path: Path) -> None:
     assert {row["arm"] for row in scores["scores"]} == arms
     assert {row["group"] for row in scores["scores"]} == {"io", "source_only"}
     assert (result.directory / "report.html").is_file()
+    if name == "ciphers-shifts":
+        groups = {(arm, group) for arm in arms for group in ("io", "source_only")}
+        assert {(row["arm"], row["group"]) for row in scores["shifts"]} == groups
+        assert "by the shift of the call" in (result.directory / "report.html").read_text()
     if name == "grammars":
         found = scores["languages"]
         assert {(row["arm"], row["group"]) for row in found} == {

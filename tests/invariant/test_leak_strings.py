@@ -24,12 +24,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 import small_data  # noqa: E402
 
 Made = tuple[dict[str, Path], list[Program]]
-SMALL = ["data.io=24", "data.source_only=10"]
+SMALL = {
+    "ciphers": ["data.io=24", "data.source_only=10"],
+    "ciphers-shifts": [
+        "stages.learn.exposures=0.1",
+        "stages.read.exposures=0.1",
+    ],  # twenty ciphers, met often
+    "grammars": ["data.io=24", "data.source_only=10"],
+}
 
 
-@pytest.fixture(scope="module", params=["ciphers", "ciphers-shifts", "grammars"])
+@pytest.fixture(scope="module", params=list(SMALL))
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    recipe = load(request.param, SMALL)
+    recipe = load(request.param, SMALL[request.param])
     folders = small_data.make(recipe, tmp_path_factory.mktemp("leak"))
     return folders, read_programs(folders.pop("programs") / "programs.jsonl")
 
@@ -123,7 +130,9 @@ def test_no_call_of_a_composed_w_o_io_cipher_is_in_the_bytes(tmp_path: Path) -> 
         ]
     )
     compose = "data.compose={io: 8, source_only: 6, form: named}"
-    folders = small_data.make(load("ciphers", [*SMALL, compose, f"stages.learn.mix=[{mix}]"]), tmp_path)
+    folders = small_data.make(
+        load("ciphers", [*SMALL["ciphers"], compose, f"stages.learn.mix=[{mix}]"]), tmp_path
+    )
     programs = read_programs(folders.pop("programs") / "programs.jsonl")
     entries = {
         group: [p.entry for p in programs if p.group == group and not p.only_named]
