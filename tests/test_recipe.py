@@ -498,7 +498,7 @@ LIKE: dict[str, Any] = SMALL | {
         "few": {"stages": ["half"]},
         "more": {"stages": ["half", "slow"]},
         "apart": {"stages": ["half", "others"]},
-        "less": {"stages": ["others", "half"]},
+        "other": {"stages": ["half", "others"], "programs": {"io": [5, 8]}},
     },
 }
 
@@ -546,17 +546,19 @@ def test_an_arm_is_asked_about_the_programs_that_it_was_shown(tmp_path: Path) ->
         str(written(tmp_path, LIKE)), ["evaluation.io_programs=5", "evaluation.asks=[direct, recall]"]
     )
     assert {arm: recipe.shown(arm) for arm in recipe.arms} == {
-        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {}, "apart": {"io": (5, 8)}, "less": {"io": 3},
+        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {}, "apart": {}, "other": {"io": (5, 8)},
     }  # fmt: skip
     # ten direct answers and a recall each: six w/o IO programs, and five w/ IO ones that are asked on train inputs too
     assert recipe.questions("proactive") == 6 * 11 + 5 * 21
-    assert recipe.questions("few") == recipe.questions("apart") == 6 * 11 + 3 * 21
+    assert recipe.questions("few") == recipe.questions("other") == 6 * 11 + 3 * 21
 
 
 def test_programs_from_a_place_on_are_cut_where_the_stage_ends(tmp_path: Path) -> None:
     path = str(written(tmp_path, LIKE))
     [_, some] = load(path, ["stages.others.programs={io: 7}"]).mix("others")
     assert some.kind == "execution" and some.programs == (5, 7)
+    with pytest.raises(PbbError, match="arms.other.programs: io: there are 8"):
+        load(path, ["arms.other.programs={io: [8, 9]}"])
     for change, word in (("programs={io: 4}", "programs"), ("mix.1.programs=[8, 9]", "programs"), ("mix.1.inputs=[20, 30]", "inputs")):  # fmt: skip
         with pytest.raises(PbbError, match=f"stages.others: {word}: none from place"):
             load(path, [f"stages.others.{change}"])

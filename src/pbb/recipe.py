@@ -128,13 +128,15 @@ class Arm(Strict):
     """A chain of stages, trained one after the other from the model; none is the untrained model.
 
     represent: how it is asked, in recitals and with the program in the prompt, where that is not the recipe's way.
-    model: what it starts from, where that is not the recipe's model.
+    model: what it starts from, where that is not the recipe's model. programs: by group, which of its programs it is asked about, where that is not
+    those that its stages show.
     """
 
     stages: list[str] = Field(default_factory=list)
     about: str = ""
     model: str | None = Field(None, exclude_if=lambda name: name is None)
     represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
+    programs: dict[Group, Some] = Field(default_factory=dict, exclude_if=lambda some: not some)
 
 
 class Recipe(Strict):
@@ -195,6 +197,9 @@ class Recipe(Strict):
             for part in self.mix(name):
                 self._placed(name, part)
         for name, arm in self.arms.items():
+            for group, some in arm.programs.items():
+                if not span(some, self.size(group)):
+                    raise ValueError(f"arms.{name}.programs: {group}: there are {self.size(group)}")
             for stage_name in arm.stages:
                 if stage_name not in self.stages:
                     raise ValueError(
@@ -278,19 +283,21 @@ class Recipe(Strict):
         )
 
     def shown(self, arm: str) -> dict[Group, Some]:
-        """By group, which programs an arm is asked about: those of the last stage that shows any, for groups of which that one leaves some out."""
+        """By group, which programs an arm is asked about, where that is not all: those that it names, else those that its stages show."""
         found: dict[Group, Some] = {}
-        for stage in self.arms[arm].stages:
-            for group in self.groups():
-                size = self.size(group)
-                spans = [
-                    span(part.programs, size)
-                    for part in self.mix(stage)
-                    if isinstance(part, Share) and part.group == group
-                ]
-                if spans:
-                    first, end = min(s.start for s in spans), max(s.stop for s in spans)
-                    found[group] = (first, end) if first else end
+        for group in self.groups():
+            size = self.size(group)
+            spans = [
+                span(part.programs, size)
+                for stage in self.arms[arm].stages
+                for part in self.mix(stage)
+                if isinstance(part, Share) and part.group == group
+            ]
+            named = self.arms[arm].programs.get(group)
+            spans = [span(named, size)] if named else spans
+            if spans:
+                first, end = min(s.start for s in spans), max(s.stop for s in spans)
+                found[group] = (first, end) if first else end
         return {group: some for group, some in found.items() if some != self.size(group)}
 
     def documents(self, stage: str) -> float:
