@@ -167,13 +167,22 @@ def _control(recipe: Recipe) -> dict[str, str]:
 
 
 def _break_even(recipe: Recipe) -> list[dict[str, Any]]:
-    """The curves that tell where executions reach a level, with what that level's stages execute."""
-    return [
-        {"name": curve.name, "at": curve.at, "lines": curve.lines, "group": curve.group}
-        | {"level": arm, "level_group": curve.beside_group or curve.group, "executed": recipe.executed(arm)}
-        for curve in recipe.curves
-        if (arm := curve.break_even)
-    ]
+    """The curves that tell where executions reach a level, and what its stages execute, for lines of arms that have not been through them."""
+    found = []
+    for curve in recipe.curves:
+        if (level := curve.break_even) is None:
+            continue
+        first = recipe.arms[level].stages[:1]
+        apart = {
+            label: recipe.executed(level)
+            for label, arms in curve.lines.items()
+            if not any(arm and recipe.arms[arm].stages[:1] == first for arm in arms)
+        }
+        found.append(
+            {"name": curve.name, "at": curve.at, "lines": curve.lines, "group": curve.group}
+            | {"level": level, "level_group": curve.beside_group or curve.group, "executed": apart}
+        )
+    return found
 
 
 def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:

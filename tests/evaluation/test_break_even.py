@@ -25,7 +25,7 @@ def answers(accuracy: float, programs: int = 40, first: int = 0) -> pd.DataFrame
 def curve(level: str, *arms: str | None, at: list[float] | None = None) -> dict[str, object]:
     return {
         "name": "efficiency", "at": at or [0, 1, 3], "lines": {"runs": list(arms)}, "group": "io",
-        "level": level, "level_group": "source_only", "executed": 400,
+        "level": level, "level_group": "source_only", "executed": {"runs": 400},
     }  # fmt: skip
 
 
@@ -50,6 +50,11 @@ def test_between_two_settings_the_crossing_lies_along_the_logarithm() -> None:
     assert 0 < row["low"] < row["at"] < row["high"] <= 3 or row["high"] is None  # type: ignore[operator]
     assert (row["ask"], row["line"], row["level_accuracy"], row["largest"]) == ("trace", "runs", 0.5, 3)
     assert row["pays_after"] == pytest.approx(400 / row["at"])  # type: ignore[operator]
+
+
+def test_what_both_have_been_through_is_not_paid_back() -> None:
+    [row] = found(curve("half", "none", "few", "most") | {"executed": {}})
+    assert row["executed"] is row["pays_after"] is None and row["at"] is not None
 
 
 def test_a_level_that_is_not_reached_has_no_break_even() -> None:

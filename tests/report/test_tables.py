@@ -42,6 +42,7 @@ def test_a_break_even_that_was_not_reached_says_so() -> None:
         row | {"at": 2.5, "low": 1, "high": None, "executed": 8000, "pays_after": 3200},
         row | {"at": None, "low": 12, "high": None, "executed": 8000, "pays_after": None},
         row | {"at": 0, "low": 0, "high": 1, "executed": 8000, "pays_after": None},
+        row | {"at": 3, "low": 2, "high": 4, "executed": None, "pays_after": None},
     ]
     table = break_even_table(Scoreboard({"break_even": rows}))
     assert table is not None
@@ -51,5 +52,6 @@ def test_a_break_even_that_was_not_reached_says_so() -> None:
         ["2.5", "1.0 to > 30", "8\u202f000", "3200"],
         ["> 30", "12.0 to > 30", "8\u202f000", "< 267"],
         ["0.0", "0.0 to 1.0", "8\u202f000", "never"],
+        ["3.0", "2.0 to 4.0", "–", "both have that"],
     ]
     assert break_even_table(Scoreboard({})) is None

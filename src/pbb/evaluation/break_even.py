@@ -4,8 +4,8 @@ A line's arms stand at counts 0, 1, 3, 10 ...; between two of them accuracy is t
 level is the break-even. Its interval is a percentile bootstrap over programs, those of the line and those of the level drawn apart, since
 they are different programs.
 
-What the level's own stages executed of other programs is `executed`. Amortised it costs nothing; otherwise it is paid back once so many
-programs are read that their executions would have been more: `executed` / break-even.
+What the level's own stages executed of other programs is `executed`, for lines whose arms have not been through the same. Amortised it costs
+nothing; otherwise it is paid back once so many programs are read that their executions would have been more: `executed` / break-even.
 
 Contract: None stands for more than the largest count. Reciting has no break-even: executions do not tell the source that is recited.
 """
@@ -56,13 +56,13 @@ def break_evens(curves: Sequence[Mapping[str, Any]], cell: Cell, seed: int) -> l
                     rows.append(
                         {"curve": curve["name"], "line": label, "ask": ask, "level": curve["level"]}
                         | {"level_accuracy": float(level["correct"].mean()), "largest": points[-1][0]}
-                        | _found(points, level, curve["executed"], seed)
+                        | _found(points, level, curve["executed"].get(label), seed)
                     )
     return rows
 
 
 def _found(
-    points: Sequence[tuple[float, pd.DataFrame]], level: pd.DataFrame, executed: int, seed: int
+    points: Sequence[tuple[float, pd.DataFrame]], level: pd.DataFrame, executed: int | None, seed: int
 ) -> dict[str, Any]:
     counts = [count for count, _ in points]
     drawn = [resampled_means(part["correct"], part["unit"], seed=seed) for _, part in points]
@@ -75,6 +75,6 @@ def _found(
     low, high = np.quantile(resampled, [0.025, 0.975], method="nearest").tolist()
     found = {"at": at, "low": low, "high": high}
     pays = {"pays_after": at, "pays_low": high, "pays_high": low}
-    found |= {name: executed / count if 0 < count < math.inf else math.inf for name, count in pays.items()}
+    found |= {name: executed / c if executed and 0 < c < math.inf else math.inf for name, c in pays.items()}
     told = {name: float(value) if math.isfinite(value) else None for name, value in found.items()}
     return told | {"executed": executed}

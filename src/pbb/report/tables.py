@@ -288,6 +288,8 @@ def break_even_table(board: Scoreboard) -> Table | None:
         return f"{many('low')(row)} to {many('high')(row)}"
 
     def pays(row: Row) -> str:
+        if row["executed"] is None:
+            return "both have that"
         if row["pays_after"] is None:
             return f"< {row['executed'] / row['largest']:.0f}" if row["at"] is None else "never"
         return f"{row['pays_after']:.0f}"
@@ -297,7 +299,7 @@ def break_even_table(board: Scoreboard) -> Table | None:
         Column("level", lambda row: percent(row["level_accuracy"], 1), "accuracy of the arm to be reached"),
         Column("reached at", many("at"), "executions of a program, between settings along log(1 + n)"),
         Column("95 % interval", ends),
-        Column("executed", lambda row: count(row["executed"]), "different calls that the level's stages execute, of other programs"),
+        Column("executed", lambda row: count(row["executed"]), "calls of other programs that the level's stages execute, and the line's do not"),
         Column("pays after", pays, "programs read, if those executions are counted in"),
     ]  # fmt: skip
     return build(
