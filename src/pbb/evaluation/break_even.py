@@ -35,7 +35,8 @@ def crossing(counts: Sequence[float], heights: Sequence[Floats], level: Floats) 
     for (left, low), (right, high) in pairwise(zip(counts, heights, strict=True)):
         rise = np.where(high > low, high - low, 1)
         a, b = math.log1p(left), math.log1p(right)
-        here = np.clip(np.expm1(a + (b - a) * (level - low) / rise), left, right)
+        part = np.clip((level - low) / rise, 0, 1)
+        here = np.clip(np.expm1(a + (b - a) * part), left, right)
         found = np.where(np.isinf(found) & (low < level) & (high >= level), here, found)
     return found
 
