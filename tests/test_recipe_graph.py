@@ -309,3 +309,12 @@ def test_every_training_of_the_shipped_recipes_has_settings_that_training_takes(
             if step.kind == "train":
                 settings = {k: v for k, v in step.config["settings"].items() if k != "grpo"}
                 assert Settings.model_validate(settings).seed == 0, (name, step.label)
+
+
+def test_a_break_even_counts_what_the_level_alone_has_been_through() -> None:
+    [asked] = graph(load("efficiency"))[-2].config["break_even"]
+    assert asked["executed"] == {
+        "without stage 1": 8000,
+        "pairs alone": 8000,
+    }  # 400 programs, the first 20 calls of each
+    assert (asked["level"], asked["level_group"], asked["group"]) == ("proactive", "source_only", "io")

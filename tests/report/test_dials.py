@@ -103,3 +103,14 @@ def test_a_curve_of_one_group_has_levels_of_another_and_places_without_an_arm(sh
             for r in board.rows
             if r["arm"] == arm and r["group"] == group and r["split"] != "train"
         }
+
+
+def test_the_page_says_whose_programs_a_curve_is_of(make_run: Callable[..., Run]) -> None:
+    run = make_run(seeds=(0,), count=4, calls=1)
+    for group, whose, other in (("io", "w/ IO", "w/o IO"), ("source_only", "w/o IO", "w/ IO")):
+        run.recipe["curves"] = [CURVE | {"group": group}]
+        write_report(**vars(run))
+        page = (
+            (run.out / "report.html").read_text().split('<section id="exposures">')[1].split("</section>")[0]
+        )
+        assert f"Accuracy on {whose} programs" in page and f"Accuracy on {other} programs" not in page
