@@ -187,8 +187,12 @@ def _asked_again(m: Made, rows: list[dict[str, Any]]) -> Finding:
 
 
 def score(m: Made) -> Iterator[Finding]:
-    """Every row of scores.json counted again from the predictions; the copy beside the recipe is the same."""
+    """All of scores.json made again from the predictions, its rows counted by other means too; the copy beside the recipe is the same."""
     import pandas as pd
+
+    yield again(m, "scores.json") or Finding(
+        f"{_label(m)}, made again", "not checked", "made by other code than is installed now"
+    )
 
     folders = [
         m.folder.parent / name for key, name in m.record["parents"].items() if key.startswith("evaluate ")

@@ -1,4 +1,4 @@
-"""An honest run agrees with itself; sixteen frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
+"""An honest run agrees with itself; seventeen frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
 
 from __future__ import annotations
 
@@ -188,6 +188,19 @@ def hidden_arm(run: Path) -> Path:
     return folder
 
 
+def bettered_test(run: Path) -> Path:
+    folder = step(run, "score")
+
+    def surer(scores: Any) -> Any:
+        for row in scores["tests"]:
+            row["p"] = row["p_holm"] = 0.0001
+        return scores
+
+    for path in (folder / "scores.json", run / "scores.json"):
+        edit(path, surer)
+    return folder
+
+
 def repeated_document(run: Path) -> Path:
     folder = step(run, "documents", stage="read")
     lines(folder / "documents.jsonl", lambda rows: [*rows, rows[0]])
@@ -210,6 +223,7 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     other_environment: ("score", "environment.json"),
     narrowed_interval: ("score", "scores, counted again"),
     hidden_arm: ("score", "scores, counted again"),
+    bettered_test: ("score", "made again"),
     repeated_document: ("documents", "made again"),
 }
 
