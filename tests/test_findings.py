@@ -60,6 +60,13 @@ def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path)
     assert one / 2 <= two < one
 
 
+def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(tmp_path: Path) -> None:
+    alone, lacking = plan(["prose", "sizes"], 1, None, tmp_path, 2)
+    assert alone.lacks is None and alone.missing
+    assert (lacking.steps, lacking.missing, lacking.seconds) == (0, 0, 0.0)
+    assert lacking.lacks and "bases/0.5m/base" in lacking.lacks and "pbb pretrain" in lacking.lacks
+
+
 def test_an_unknown_finding_is_refused(tmp_path: Path, refused: Refused) -> None:
     with refused("no finding 'nothing'", "arithmetic"):
         plan(["nothing"], 1, None, tmp_path, 2)

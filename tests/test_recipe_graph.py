@@ -305,7 +305,8 @@ def test_programs_that_an_arm_was_not_shown_are_not_asked(recipe: Recipe) -> Non
 
 def test_every_training_of_the_shipped_recipes_has_settings_that_training_takes() -> None:
     for name in shipped():
-        for step in graph(load(name)) if name not in ("own", "leetcode") else ():
+        # programs or models that are not on every machine
+        for step in graph(load(name)) if name not in ("own", "leetcode", "sizes") else ():
             if step.kind == "train":
                 settings = {k: v for k, v in step.config["settings"].items() if k != "grpo"}
                 assert Settings.model_validate(settings).seed == 0, (name, step.label)

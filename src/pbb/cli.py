@@ -202,7 +202,7 @@ def findings_command(
     planned = plan(names or [], seeds, model, out, workers or max(1, available_cores() // threads))
     rows = [
         {"recipe": p.recipe.name, "question": FINDINGS[p.recipe.name], "steps": p.steps, "missing": p.missing}
-        | {"seconds": round(p.seconds)}
+        | {"seconds": round(p.seconds), "lacks": p.lacks}
         for p in planned
     ]
     if not as_json:

@@ -147,9 +147,10 @@ def findings_table(rows: Sequence[dict[str, Any]]) -> Table:
         column.justify = "right"
     for row in rows:
         needed = duration(row["seconds"]) if row["missing"] else "made"
-        table.add_row(
-            escape(row["recipe"]), escape(row["question"]), f"{row['missing']} of {row['steps']}", needed
-        )
+        steps = f"{row['missing']} of {row['steps']}"
+        if row["lacks"]:
+            steps, needed = "", "lacks a model"
+        table.add_row(escape(row["recipe"]), escape(row["question"]), steps, needed)
     if len(rows) > 1:
         total = sum(row["seconds"] for row in rows)
         table.add_row("all", "", str(sum(row["missing"] for row in rows)), duration(total))

@@ -13,6 +13,7 @@ from pathlib import Path
 from pbb.errors import PbbError
 from pbb.experiment import graph_of, load
 from pbb.graph import Step, ordered, seconds_left
+from pbb.models.place import local
 from pbb.recipe import Recipe
 
 FINDINGS: dict[str, str] = {
@@ -23,6 +24,7 @@ FINDINGS: dict[str, str] = {
     "lengths": "How does accuracy fall with length?",
     "phrasings": "How many phrasings does it take?",
     "prose": "Is code better than prose?",
+    "sizes": "Is it still, in smaller models?",
     "efficiency": "How many executions is one source worth?",
     "sensitivity": "How much of it is tuning?",
     "ciphers-shifts": "Are skewed demonstrations made up for by the source?",
@@ -33,16 +35,19 @@ FINDINGS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Planned:
-    """One recipe of the plan: its steps in all and those to be made, and the seconds that they will take."""
+    """One recipe of the plan: its steps in all and those to be made, the seconds that they will take, and what it lacks to be begun."""
 
     recipe: Recipe
     steps: int
     missing: int
     seconds: float
+    lacks: str | None = None
 
 
 def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers: int) -> list[Planned]:
     """The recipes of the findings named (all of them, if none is), in order, with what each will cost after those before it.
+
+    A recipe whose models are not on this machine is in it without steps, and says which it `lacks`.
 
     Raises:
         PbbError: there is no finding of that name.
@@ -55,6 +60,14 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
         if names and name not in names:
             continue
         recipe = load(name, [], model, seeds)
+        try:
+            for start in recipe.starts():
+                local(start)
+        except PbbError as error:
+            planned.append(
+                Planned(recipe, 0, 0, 0.0, lacks=f"{error}; pbb pretrain makes bases of other sizes")
+            )
+            continue
         steps = ordered(graph_of(recipe))
         missing = [step for step in steps if not _made(step, out / name / recipe.hash(), there)]
         seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in missing}, (), workers)
