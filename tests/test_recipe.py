@@ -310,6 +310,8 @@ def test_an_unknown_recipe_is_refused_with_those_there_are(name: str, refused: R
         ("evaluation.asks=[guess]", ["evaluation.asks.0"]),
         ("evaluation.asks=[]", ["evaluation.asks"]),
         ("evaluation.calls=0", ["evaluation.calls"]),
+        ("evaluation.phrasing=0", ["evaluation.phrasing"]),
+        ("evaluation.phrasing=21", ["evaluation.phrasing", "there are 20"]),
     ],
 )
 def test_a_mistake_is_named_by_file_and_key(

@@ -14,6 +14,7 @@ import pytest
 
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
+from pbb.progress import Progress
 from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
 from pbb.recipe_graph import ALL, command, graph
@@ -301,6 +302,17 @@ def test_programs_that_an_arm_was_not_shown_are_not_asked(recipe: Recipe) -> Non
         names = {q.program.name for q in questions if q.program.group == "io"}
         assert len(names) == 4 and {p.name for p in asked if p.group == "io"} == names
         assert (names <= first) == (most == 5)
+
+
+def test_what_is_asked_in_another_phrasing_is_trained_alike() -> None:
+    steps, unseen = by_label(graph(load("phrasings"))), by_label(graph(load("phrasings-unseen")))
+    assert steps.keys() == unseen.keys()
+    for label, step in steps.items():
+        assert (step.hash == unseen[label].hash) == (step.kind in ("programs", "documents", "train")), label
+    p = load("phrasings").data.model_copy(update={"io": 1, "source_only": 1}).programs(0, 2, Progress())
+    for found, words in ((steps, "What is"), (unseen, "We want")):
+        _, asked = put(found["evaluate proactive, seed 0"].config, p)
+        assert all(q.prompt.startswith(words) for q in asked)
 
 
 def test_every_training_of_the_shipped_recipes_has_settings_that_training_takes() -> None:

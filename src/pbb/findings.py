@@ -23,6 +23,7 @@ FINDINGS: dict[str, str] = {
     "exposures": "How often must a program be read, and what does replay keep?",
     "lengths": "How does accuracy fall with length?",
     "phrasings": "How many phrasings does it take?",
+    "phrasings-unseen": "How many does it take to be understood in another?",
     "prose": "Is code better than prose?",
     "sizes": "Is it still, in smaller models?",
     "efficiency": "How many executions is one source worth?",

@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share, Some, span
-from pbb.documents.render import Representation
+from pbb.documents.render import Representation, templates
 from pbb.programs.compose import Compose
 from pbb.programs.families import AnyData
 from pbb.programs.grammars import Grammars
@@ -215,6 +215,9 @@ class Recipe(Strict):
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
+        most = len(templates(self.data.templates).pointers)
+        if self.evaluation.phrasing is not None and self.evaluation.phrasing > most:
+            raise ValueError(f"evaluation.phrasing: there are {most}")
         if self.evaluation.samples and not isinstance(self.data, Grammars):
             raise ValueError("evaluation.samples: only grammars have strings to sample: take it out")
         return self

@@ -79,8 +79,9 @@ class Evaluation(Strict):
     Where there are composites, `io_programs` counts those w/ IO, and their parts are the w/ IO programs that are asked.
 
     Direct answers cost next to nothing, so `direct_calls` may be more than `calls`: the best constant answer, against which
-    they must be held, is flattered by few calls. `samples` asks that often, at temperature 1, for any string of each grammar (for the
-    family grammars, whose phrasings can ask so).
+    they must be held, is flattered by few calls. `phrasing` asks all in the prompts' phrasing of that number, from 1, in place of
+    one drawn from the recipe's `templates`: one that was not trained on tells what augmentation is for. `samples` asks that often,
+    at temperature 1, for any string of each grammar (for the family grammars, whose phrasings can ask so).
     """
 
     asks: list[Way] = Field(default=list(WAYS), min_length=1)
@@ -88,5 +89,6 @@ class Evaluation(Strict):
     direct_calls: int = Field(10, ge=1)
     io_programs: int = Field(100, ge=0)
     io_train: bool = True
+    phrasing: int | None = Field(None, ge=1, exclude_if=lambda number: number is None)
     samples: int = Field(0, ge=0, exclude_if=lambda count: count == 0)
     batch_size: int = Field(256, ge=1)

@@ -266,7 +266,11 @@ def _evaluation(
         },
         parents={"programs": programs, **({"model": model} if model else {})},
         function="pbb.steps:evaluate",
-        code=(*EVALUATE, *LANGUAGE, "pbb.evaluation.sample") if e.samples else EVALUATE,
+        code=(
+            *EVALUATE,
+            *((*LANGUAGE, "pbb.evaluation.sample") if e.samples else ()),
+            *(("pbb.evaluation.phrasing",) if e.phrasing else ()),
+        ),
         expected_seconds=2 + recipe.questions(arm) * _guess(SECONDS_A_QUESTION, recipe.start(arm)),
     )
 

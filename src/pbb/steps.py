@@ -114,6 +114,7 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
 
     from pbb.documents.render import templates
     from pbb.evaluation.ask import questions
+    from pbb.evaluation.phrasing import in_phrasing
 
     order = ("source_only", "io", "source_only_composed", "io_composed")
     shown = config.get("shown", {})
@@ -129,6 +130,8 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
         parts = {q.name: q for p in composed for q in p.parts}
         of_group["io"] = list(parts.values())
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
+    if "phrasing" in e:
+        phrasings = in_phrasing(templates(config["phrasings"]), e["phrasing"])
     asked = [
         q
         for group, chosen in of_group.items()

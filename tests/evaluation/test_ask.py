@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pbb.documents.corpus import disguised, planted
 from pbb.documents.render import Representation, Templates, answer, declaration, templates
 from pbb.evaluation import ask as module
 from pbb.evaluation.ask import Question, ask, judge, questions, recited
+from pbb.evaluation.phrasing import in_phrasing
 from pbb.models.decode import Generation
 from pbb.models.load import encode
 from pbb.programs.arithmetic import run as meaning
@@ -26,6 +28,7 @@ from pbb.recipe_file import load, shipped
 from pbb.recipe_graph import graph
 from pbb.steps import make_programs
 
+Refused = Callable[..., AbstractContextManager[None]]
 T = templates("arithmetic")
 WAYS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 COLUMNS = {
@@ -220,6 +223,20 @@ def test_asked_calls_are_those_of_the_split_and_the_same_for_all_arms(programs: 
         assert ("def " in q.prompt) == q.ask.startswith("in-context")
     some = questions(programs, ["direct"], ["test"], 99, T)
     assert len(some) == len(programs) * 6
+
+
+def test_all_is_asked_in_one_phrasing(programs: list[Program], refused: Refused) -> None:
+    asked = questions(programs, WAYS, ["test"], 2, in_phrasing(T, 20))
+    pointers = {
+        q.prompt.split("\n")[-1].replace(q.example.call(q.program.name), "{}") for q in asked if q.example
+    }
+    assert {text.partition("{}")[0] for text in pointers} == {T.pointers[19].partition("{")[0]}
+    assert len(pointers) == 3  # one instruction for each of three ways of asking, the last of four
+    assert {text.rpartition("{}. ")[2] for text in pointers} == {T.instructions[way][3] for way in WAYS[:3]}
+    assert in_phrasing(T, 20).openings == T.openings
+    for number in (0, 21):
+        with refused("evaluation.phrasing", str(number)):
+            in_phrasing(T, number)
 
 
 @pytest.mark.parametrize("model", ["base", "smollm2"])
