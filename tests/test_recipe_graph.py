@@ -306,7 +306,7 @@ def test_programs_that_an_arm_was_not_shown_are_not_asked(recipe: Recipe) -> Non
 
 def test_what_is_asked_in_another_phrasing_is_trained_alike() -> None:
     steps, unseen = by_label(graph(load("phrasings"))), by_label(graph(load("phrasings-unseen")))
-    assert steps.keys() == unseen.keys()
+    assert steps.keys() < unseen.keys()
     for label, step in steps.items():
         assert (step.hash == unseen[label].hash) == (step.kind in ("programs", "documents", "train")), label
     p = load("phrasings").data.model_copy(update={"io": 1, "source_only": 1}).programs(0, 2, Progress())
