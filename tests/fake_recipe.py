@@ -46,6 +46,9 @@ class Recipe:
     def resolved(self) -> dict[str, Any]:
         return {"name": self.name, **self.settings}
 
+    def starts(self) -> list[str]:
+        return ["base"]
+
     def hash(self) -> str:
         return "-".join(["0123", *self.settings.values()])
 
