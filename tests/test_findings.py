@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from pbb import folder as folders
 from pbb.experiment import graph_of, load
 from pbb.findings import FINDINGS, plan
@@ -60,7 +62,10 @@ def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path)
     assert one / 2 <= two < one
 
 
-def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(tmp_path: Path) -> None:
+def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where nobody has pretrained any
     alone, lacking = plan(["prose", "sizes"], 1, None, tmp_path, 2)
     assert alone.lacks is None and alone.missing
     assert (lacking.steps, lacking.missing, lacking.seconds) == (0, 0, 0.0)
