@@ -30,7 +30,7 @@ from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
 from pbb.errors import PbbError
 from pbb.evaluation.ask import ask, questions
-from pbb.models.load import encode_pairs, load
+from pbb.models.load import autocast_pays, encode_pairs, load
 from pbb.models.tokenizer import SPECIAL, VOCABULARY, grow, train_tokenizer
 from pbb.programs.ciphers import Ciphers, ciphers
 from pbb.programs.grammars import Grammars, grammars
@@ -143,7 +143,7 @@ def _phase(
     seed: int,
     report: Callable[[float, float, str], None],
 ) -> None:
-    settings = SETTINGS[phase].model_copy(update={"seed": seed})
+    settings = SETTINGS[phase].model_copy(update={"seed": seed, "bf16": autocast_pays()})
     documents = list(pretraining_corpus(seed, steps * settings.batch_size, phase))
     if isinstance(before, Path):
         model, tokenizer = load(str(before))

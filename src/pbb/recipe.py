@@ -58,7 +58,8 @@ class Stage(Strict):
     programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
     are then drawn anew. represent: the representation of all of them, where it is not what the parts of the mix say.
 
-    `lora`, `bf16`, `checkpointing`, `accumulate`, `packing` and `report_to` are those of `pbb.training.loop.Settings`.
+    `lora`, `bf16`, `checkpointing`, `accumulate`, `packing` and `report_to` are those of `pbb.training.loop.Settings`; bf16 is
+    chosen by the CPU where it is not said (see `pbb.models.load.autocast_pays`).
     """
 
     mix: list[Part] = Field(default_factory=list)
@@ -78,7 +79,7 @@ class Stage(Strict):
     weight_decay: float = Field(0.01, ge=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
     lora: int | None = Field(None, ge=1, exclude_if=lambda rank: rank is None)
-    bf16: bool = Field(False, exclude_if=lambda on: not on)
+    bf16: bool | None = Field(None, exclude_if=lambda on: on is None)
     checkpointing: bool = Field(False, exclude_if=lambda on: not on)
     accumulate: int = Field(1, ge=1, exclude_if=lambda passes: passes == 1)
     packing: bool = Field(False, exclude_if=lambda on: not on)

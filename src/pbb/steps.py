@@ -73,13 +73,14 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     from accelerate import PartialState
 
     from pbb.documents.corpus import read_documents
-    from pbb.models.load import encode, encode_pairs, load
+    from pbb.models.load import autocast_pays, encode, encode_pairs, load
     from pbb.training.loop import Settings
 
     documents = read_documents(inputs["documents"] / "documents.jsonl")
     model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
     counts = json.loads((inputs["documents"] / "counts.json").read_text(encoding="utf-8"))
-    settings = Settings.model_validate({k: v for k, v in config["settings"].items() if k != "grpo"})
+    said = {k: v for k, v in config["settings"].items() if k != "grpo"}
+    settings = Settings.model_validate({"bf16": "grpo" not in config["settings"] and autocast_pays()} | said)
     prompts = [d.prompt for d in documents]
     if "grpo" not in config["settings"]:
         from pbb.training.sft import sft
