@@ -10,7 +10,7 @@ Tokens are those that count: without padding.
     stock     SFTConfig's defaults: bfloat16 autocast, gradient checkpointing, documents at random
     chosen    the same without checkpointing, grouped by length: what its own settings can do about it
     ours      as the recipe trains
-    packed, bf16    the same with one key of the stage changed
+    packed, bf16    the same with one key of the stage changed (bf16: the other way than the CPU decides)
 
 A step's work is six operations for each token and weight of the body, and for each completion token and weight of the head, whatever was really
 computed; it is held against a product of large square matrices in the same run, with the factors that the way multiplies.
@@ -37,7 +37,7 @@ from trl import SFTConfig, SFTTrainer
 
 from pbb.documents.corpus import stage_documents
 from pbb.documents.render import templates
-from pbb.models.load import encode_pairs, load, read_tokenizer
+from pbb.models.load import autocast_pays, encode_pairs, load, read_tokenizer
 from pbb.models.place import folder
 from pbb.recipe_file import load as recipe
 from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
@@ -45,9 +45,9 @@ from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
 BATCH = 16
 SIDE = 1536
 OURS: dict[str, dict[str, Any]] = {
-    "ours": {},
-    "packed": {"packing": True},
-    "bf16": {"bf16": True},
+    "ours": {"bf16": autocast_pays()},
+    "packed": {"bf16": autocast_pays(), "packing": True},
+    "bf16": {"bf16": not autocast_pays()},
 }
 THEIRS: dict[str, dict[str, Any]] = {
     "stock": {},
@@ -169,7 +169,7 @@ def main() -> None:
             print(f"turn {turn}: {name} {clock.seconds:.1f} s", flush=True)
     print(f"{asked.model}: {len(given)} documents, {read} tokens, {learned} of them completions")
     for name, seconds in taken.items():
-        half = name in THEIRS or "bf16" in name
+        half = ways[name][1].get("bf16", True)  # SFTConfig's default
         bound = median(b[half] for b in bounds)
         ratio = median(s / t for s, t in zip(taken["stock"], seconds, strict=True))
         rate = work / median(seconds)

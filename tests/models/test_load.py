@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pbb.models.load import CHATML, encode, encode_pairs, load, read_tokenizer
+from pbb.models.load import CHATML, autocast_pays, encode, encode_pairs, load, read_tokenizer
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -51,6 +51,18 @@ def test_weights_are_held_in_float32(folder: Path) -> None:
     save_file(halved, path, metadata={"format": "pt"})
     model, _ = load(str(folder))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "amx", "pays"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_autocast_pays_where_products_are_fast_in_bfloat16_and_not_rounded_already(
+    bfloat16: bool, amx: bool, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert autocast_pays() == pays
 
 
 def test_pairs_are_the_chat_templates_of_their_dialogues(model_folder: Path, texts: list[str]) -> None:

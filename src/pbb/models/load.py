@@ -16,7 +16,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from pbb.errors import PbbError
-from pbb.models.direct import rounds
 from pbb.models.fitness import mend
 from pbb.models.place import architecture, folder
 
@@ -98,8 +97,11 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def autocast_pays() -> bool:
-    """Whether training is faster with bfloat16 autocast: on a CPU with AVX-512 bf16 that does not round float32 factors by itself."""
-    return not torch.cuda.is_available() and torch.cpu._is_avx512_bf16_supported() and not rounds()
+    """Whether training is faster with bfloat16 autocast: on a CPU with AVX-512 bf16 but no AMX, which rounds float32 factors by itself."""
+    cpu = torch.cpu
+    return (
+        not torch.cuda.is_available() and cpu._is_avx512_bf16_supported() and not cpu._is_amx_tile_supported()
+    )
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:

@@ -1,0 +1,47 @@
+"""A step reads what its recipe says, and leaves to the machine what the recipe leaves open."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pbb.models.load
+from pbb.documents.corpus import write_documents
+from pbb.documents.render import declaration, templates
+from pbb.programs.program import Program
+from pbb.progress import Progress
+from pbb.steps import train
+
+
+def trained(programs: list[Program], model: Path, folder: Path, **said: Any) -> list[float]:
+    """Losses of a small training by the step's function."""
+    drawn = random.Random(0)
+    documents = [declaration(p, templates("arithmetic"), drawn) for p in programs for _ in range(2)]
+    given, out = folder / "given", folder / "out"
+    given.mkdir(parents=True)
+    out.mkdir()
+    write_documents(documents, given / "documents.jsonl")
+    (given / "counts.json").write_text("{}")
+    settings = {"batch_size": 4, "seed": 0} | said
+    train({"settings": settings, "model": str(model)}, {"documents": given}, out, Progress())
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_products_are_in_bfloat16_where_that_pays_and_the_recipe_does_not_say_otherwise(
+    programs: list[Program], model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str, **said: Any) -> list[float]:
+        return trained(programs[:8], model_folder, tmp_path / name, **said)
+
+    exact = run("exact", bf16=False)
+    rounded = run("rounded", bf16=True)
+    assert exact != rounded == pytest.approx(exact, rel=0.02)
+    monkeypatch.setattr(pbb.models.load, "autocast_pays", lambda: True)
+    assert run("unsaid") == rounded
+    assert run("said otherwise", bf16=False) == exact
+    monkeypatch.setattr(pbb.models.load, "autocast_pays", lambda: False)
+    assert run("does-not-pay") == exact
