@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import pbb.recipe_graph
 from pbb import folder as folders
 from pbb.experiment import graph_of, load
 from pbb.findings import FINDINGS, plan
@@ -60,6 +61,14 @@ def test_what_is_there_is_not_planned(tmp_path: Path) -> None:
 def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path) -> None:
     one, two = (plan(["arithmetic"], 1, None, tmp_path, workers)[0].seconds for workers in (1, 2))
     assert one / 2 <= two < one
+
+
+def test_a_processor_without_amx_is_given_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = []
+    for has in (True, False):
+        monkeypatch.setattr(pbb.recipe_graph, "amx", lambda has=has: has)
+        seconds.append(plan(["arithmetic"], 1, None, tmp_path, 2)[0].seconds)
+    assert 1.3 < seconds[1] / seconds[0] < 2
 
 
 def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(

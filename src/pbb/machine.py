@@ -11,6 +11,7 @@ import platform
 import shutil
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def examine(runs: Path) -> dict[str, Any]:
     from pbb import __version__
     from pbb.programs.isolation import unavailable
 
-    flags = set(_text("/proc/cpuinfo").split())
+    flags = _flags()
     free, total = memory()
     cache = Path(os.environ.get("PBB_CACHE") or "~/.cache/pbb").expanduser()
     gpus = []
@@ -123,6 +124,16 @@ def examine(runs: Path) -> dict[str, Any]:
         "extras": {e: {p: version(p) for p in packages} for e, packages in EXTRAS.items()},
         "disk": {"runs": _free(runs), "cache": _free(cache)},
     }
+
+
+def amx() -> bool:
+    """Whether the processor multiplies bfloat16 matrices by tiles."""
+    return "amx_bf16" in _flags()
+
+
+@cache
+def _flags() -> frozenset[str]:
+    return frozenset(_text("/proc/cpuinfo").split())
 
 
 def version(package: str) -> str | None:

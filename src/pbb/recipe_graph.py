@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pbb.graph import Step
+from pbb.machine import amx
 from pbb.models.place import small
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ SCORE = (
 )
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
-# What steps took on one of two cores (an LLM: on both), until this machine has shown what they take here.
-SECONDS_A_DOCUMENT = {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35}
-SECONDS_A_ROLLOUT = {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5}
-SECONDS_A_QUESTION = {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15}
+# What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
+# without (docs/hardware.md).
+SECONDS = {
+    "document": {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35},
+    "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
+    "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
+}
+WITHOUT_AMX = {"document": 1.4, "rollout": 1.8, "question": 2.3}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -226,10 +231,10 @@ def _training(
     if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
         settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
-    seconds = size * _guess(SECONDS_A_DOCUMENT, start)
+    seconds = size * _guess("document", start)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
-        seconds = rollouts * _guess(SECONDS_A_ROLLOUT, start)
+        seconds = rollouts * _guess("rollout", start)
     return Step(
         kind="train",
         label=f"train {_named(recipe, chain)}, seed {seed}",
@@ -271,12 +276,14 @@ def _evaluation(
             *((*LANGUAGE, "pbb.evaluation.sample") if e.samples else ()),
             *(("pbb.evaluation.phrasing",) if e.phrasing else ()),
         ),
-        expected_seconds=2 + recipe.questions(arm) * _guess(SECONDS_A_QUESTION, recipe.start(arm)),
+        expected_seconds=2 + recipe.questions(arm) * _guess("question", recipe.start(arm)),
     )
 
 
-def _guess(seconds: dict[str, float], model: str) -> float:
-    return seconds.get(model, seconds["base" if small(model) else "smollm2"])
+def _guess(what: str, model: str) -> float:
+    seconds = SECONDS[what]
+    guess = seconds.get(model, seconds["base" if small(model) else "smollm2"])
+    return guess if amx() else guess * WITHOUT_AMX[what]
 
 
 def _identity(model: str) -> dict[str, str]:
