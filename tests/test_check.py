@@ -51,6 +51,7 @@ FAULTY: dict[str, tuple[Any, str]] = {
     "an output that is an object": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": "<f at 0x7f>",'), "literal"),
     "a call in both splits": (
         record("f", 3, examples=[{"args": [1], "output": 3, "split": s} for s in ("train", "test")]), "leak"),
+    "a call in its own docstring": (record("f", 3, source='def f(x):\n    """\n    >>> f( 9 )\n    27\n    """\n    return 3 * x\n'), "leak"),
     "no held-out calls": (record("f", 3, examples=[{"args": [1], "output": 3, "split": "train"}]), "examples"),
     "the same source": (record("f", 2), "twin"),
 }  # fmt: skip
@@ -126,6 +127,21 @@ def test_a_program_with_a_twin_is_never_without_io(tmp_path: Path) -> None:
         assert [p.name for p in made if p.group == "source_only"] == ["c"]
     with pytest.raises(PbbError, match="1 without a behavioural twin"):
         drawn(path, source_only=2)
+
+
+def test_a_program_that_another_calls_or_that_tells_a_call_is_never_without_io(tmp_path: Path) -> None:
+    helper = "def a(x):\n    return 2 * x\n"
+    caller = record("b", 4, source=helper + "def b(x):\n    return a(a(x))\n")
+    telling = record("c", 3, source='def c(x):\n    """>>> c(9)\n    27\n    """\n    return 3 * x\n')
+    path = written(tmp_path, record("a", source=helper), caller, telling, record("d", 5))
+    for seed in range(5):
+        data = Brought(path=str(path), io=2, source_only=2, train_inputs=8, test_inputs=4)
+        made = data.programs(seed, 4, lambda done, total, what: None)
+        assert {p.name for p in made if p.group == "source_only"} == {"b", "d"}
+    with pytest.raises(
+        PbbError, match="2 without a behavioural twin, in no other's source and without a call"
+    ):
+        drawn(path, source_only=3)
 
 
 def test_twins_that_the_file_names_count(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+import pbb.experiment
 from pbb import folder as folders
-from pbb.experiment import as_yaml, evaluations, find_evaluation, share
+from pbb.experiment import as_yaml, evaluations, find_evaluation, make_data, share
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
+from pbb.run import execute
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -82,6 +84,50 @@ def test_without_one_of_todays_code_the_newest_is_taken_and_named(recipe: Recipe
     found, note = find_evaluation(run, "proactive")
     assert found == newest
     assert note and newest.name in note and "other code" in note and "\n" not in note
+
+
+def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
+    recipe: Recipe, tmp_path: Path, refused: Refused
+) -> None:
+    """Points share their steps by a link: what is none of today's graph may be another's."""
+    run, shared = tmp_path / "points" / "one", tmp_path / "steps"
+    run.mkdir(parents=True)
+    shared.mkdir()
+    (run / "steps").symlink_to(shared)
+    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    (first, _) = steps(recipe, "proactive")
+    finish(run, of_older_code(first, 1))
+    for ask in (lambda: find_evaluation(run, "proactive"), lambda: evaluations(run)):
+        with refused("no finished evaluation"):
+            ask()
+    mine = finish(run, first)
+    assert find_evaluation(run, "proactive") == (mine, None) and evaluations(run) == [mine]
+
+
+def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["data.io=20", "data.source_only=5", "stages.read-slow={like: read, learning_rate: 1.0e-4}"]
+    made: list[str] = []
+
+    def stopped(some: list[Step], work: Path, display: object) -> None:
+        execute([step for step in some if step.kind == "programs"], work, display=None)
+        made.extend(str(path) for path in work.glob("steps/*/DONE"))
+        raise KeyboardInterrupt
+
+    def watched(some: list[Step], work: Path, display: object) -> None:
+        assert made == [str(path) for path in work.glob("steps/*/DONE")]
+        execute(some, work, display=None)
+
+    loaded = load("arithmetic", small)
+    monkeypatch.setattr(pbb.experiment, "execute", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        make_data(loaded, tmp_path, None)
+    monkeypatch.setattr(pbb.experiment, "execute", watched)
+    written = make_data(loaded, tmp_path, None)
+    names = [path.name for path in written]
+    assert len(names) == len(set(names)) == len(list(tmp_path.iterdir()))
+    assert made and not (tmp_path / ".making").exists()
 
 
 def test_a_recipe_that_does_not_load_any_more_leaves_the_newest(recipe: Recipe, run: Path) -> None:

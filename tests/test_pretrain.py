@@ -72,6 +72,12 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     assert set(seen) == {"phase 6"} and asked == [3, 3, 3, 3]
     assert {path: path.read_bytes() for path in weights} == weights
 
+    for change in ({"layers": 2}, {"seed": 4}, {"steps": (3, 1, 1, 1, 1, 1)}):
+        with pytest.raises(
+            PbbError, match="phase-1 is of another seed, number of steps or size: give another"
+        ):
+            pretrain.pretrain(tmp_path, **small | change)
+    (tmp_path / "phase-1" / "made.json").unlink()  # as versions before 0.5 left it
     with pytest.raises(PbbError, match="phase-1 is of a model of another size: give another --out"):
         pretrain.pretrain(tmp_path, **small | {"layers": 2})
     shutil.rmtree(tmp_path / "base-strings")

@@ -618,6 +618,33 @@ def test_a_stage_that_is_like_none_is_refused(
         load(str(path))
 
 
+def test_a_break_even_goes_with_the_arm_that_is_its_level(tmp_path: Path) -> None:
+    path = tmp_path / "less.yaml"
+    path.write_text("extends: efficiency\narms: {proactive: null}\n")
+    whole, less = load("efficiency").curves, load(str(path)).curves
+    assert any(c.break_even == "proactive" for c in whole)
+    assert [c.break_even for c in less] == [
+        c.break_even if c.break_even != "proactive" else None for c in whole
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("stages.read.learning_rate=.inf", "stages.read.learning_rate"),
+        ("stages.read.weight_decay=.nan", "stages.read.weight_decay"),
+        ("stages.read.exposures=.inf", "stages.read.exposures"),
+        ("seeds=[-1]", "seeds.0"),
+        ("seeds=[4294967296]", "seeds.0"),
+    ],
+)
+def test_numbers_that_nothing_can_be_made_with_are_refused(
+    override: str, words: str, refused: Refused
+) -> None:
+    with refused(words):
+        load("arithmetic", [override])
+
+
 def test_a_curve_goes_on_without_the_arms_that_are_taken_away(tmp_path: Path) -> None:
     curve = {"name": "c", "title": "C", "below": "d", "at": [0, "all", 2], "beside": ["few"]}
     lines = {"one": ["untrained", "proactive", "more"], "other": ["untrained", None, "few"]}

@@ -39,6 +39,20 @@ def by_label(steps: list[Step]) -> dict[str, Step]:
     return {s.label: s for s in steps}
 
 
+@pytest.mark.parametrize("name", ["chat_template.jinja", "model.safetensors", "tokenizer.json", "merges.txt"])
+def test_a_folder_of_which_any_file_changes_is_another_model(
+    name: str, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    before = by_label(graph(load("arithmetic", model=str(folder))))
+    (folder / name).write_bytes(b"x" + ((folder / name).read_bytes() if (folder / name).exists() else b""))
+    after = by_label(graph(load("arithmetic", model=str(folder))))
+    for label, step in before.items():
+        rests = step.kind in ("train", "evaluate", "score", "report")
+        assert (after[label].hash != step.hash) == rests, label
+
+
 def test_a_stage_that_arms_share_is_trained_once(recipe: Recipe) -> None:
     steps = graph(recipe)
     assert len({s.hash for s in steps}) == len(steps) == len(by_label(steps))

@@ -237,7 +237,10 @@ def test_every_combination_is_a_point() -> None:
     assert len(points("arithmetic", [], [], None, None)) == 1
 
 
-@pytest.mark.parametrize("over", ["data.io", "data.io=", "data.io=[", "data.nonsense=1"])
+@pytest.mark.parametrize(
+    "over",
+    ["data.io", "data.io=", "data.io=[", "data.nonsense=1", "data.io=2001-02-31", "data.io=2001-01-01,5"],
+)
 def test_what_is_no_sweep_is_refused(over: str, refused: Refused) -> None:
     with refused(""):
         points("arithmetic", [over], [], None, None)

@@ -53,10 +53,10 @@ def programs(m: Made) -> Iterator[Finding]:
         return
     faults = []
     with Worker() as worker:
-        jobs = [(p.source, p.entry, [e.args for e in p.examples]) for p in mine]
+        jobs = [(p.definitions(), p.entry, [e.args for e in p.examples]) for p in mine]
         for p, outcomes in zip(mine, worker.execute_many(jobs), strict=True):
             faults += [
-                f"{e.call(p.name)} is recorded as {e.output!r}, and gives {o.error or repr(o.value)}"
+                f"{p.call(e)} is recorded as {e.output!r}, and gives {o.error or repr(o.value)}"
                 for e, o in zip(p.examples, outcomes, strict=True)
                 if o.error or repr(o.value) != repr(e.output)
             ]
@@ -128,7 +128,7 @@ def evaluate(m: Made) -> Iterator[Finding]:
     known = _programs_of(m)
     _, asked = put(m.config, known)
     wanted = Counter(
-        (q.program.name, q.ask, q.split, q.example.call(q.program.entry) if q.example else "", q.prompt)
+        (q.program.name, q.ask, q.split, q.program.call(q.example) if q.example else "", q.prompt)
         for q in asked
     )
     found = Counter((r["program"], r["ask"], r["split"], r["call"], r["prompt"]) for r in greedy)
@@ -136,7 +136,7 @@ def evaluate(m: Made) -> Iterator[Finding]:
     faults += [f"{_short(key)} is there and was not asked, or is there twice" for key in found - wanted]
     yield _finding(f"{_label(m)}, questions", faults, f"{len(greedy)} questions, those of the recipe")
 
-    truths = {(p.name, e.call(p.entry)): repr(e.output) for p in known for e in p.examples}
+    truths = {(p.name, p.call(e)): repr(e.output) for p in known for e in p.examples}
     faults = []
     for row in greedy:
         where = f"{row['ask']}, {row['call'] or row['program']}"

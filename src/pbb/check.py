@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from pbb.errors import PbbError
 from pbb.evaluation.answer import equal
+from pbb.programs.brought import tells
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -132,6 +133,8 @@ def _examples(number: int, p: Program) -> Iterator[Fault]:
             "literal",
             f"{call}: arguments or output are no short literals (finite, at most {MOST} characters)",
         )
+    for call in tells(p)[:SAID]:
+        yield Fault(number, p.name, "leak", f"{call[:80]} stands in the source (a docstring?): take it out")
     train = {repr((e.args, e.kwargs)) for e in p.examples if e.split == "train"}
     leaks = [
         e.call(p.entry)[:80] for e in p.examples if e.split == "test" and repr((e.args, e.kwargs)) in train

@@ -169,6 +169,8 @@ def report(
     from pbb.report.gather import write_gathered
 
     page = out or runs / "index.html"
+    if page.is_dir():
+        raise PbbError(f"report: {page} is a folder: name a file with --out")
     found = latest_runs(runs)
     try:
         write_gathered(found, page)

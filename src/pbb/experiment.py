@@ -19,9 +19,9 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -154,15 +154,16 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
     steps = [step for step in graph_of(recipe) if step.kind in DATA_KINDS]
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=out) as work:
-        execute(steps, Path(work), display=display)
-        for step in steps:
-            sources = sorted((Path(work) / "steps" / step.folder).glob("*.jsonl"))
-            sources = [source for source in sources if source.name != "metrics.jsonl"]
-            for source in sources:
-                name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
-                written.append(out / f"{name}.jsonl")
-                _write_if_new(written[-1], source.read_bytes())
+    work = out / ".making"  # stays where this is stopped, so that the same command continues
+    execute(steps, work, display=display)
+    for step in {step.hash: step for step in steps}.values():  # stages may share their documents
+        sources = sorted((work / "steps" / step.folder).glob("*.jsonl"))
+        sources = [source for source in sources if source.name != "metrics.jsonl"]
+        for source in sources:
+            name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
+            written.append(out / f"{name}.jsonl")
+            _write_if_new(written[-1], source.read_bytes())
+    shutil.rmtree(work)
     return [*written, write_card(recipe.title, recipe.about, written, out)]
 
 
@@ -252,9 +253,12 @@ def _evaluated(
     """
     whole: dict[tuple[str, int], list[Path]] = {}
     damaged: dict[tuple[str, int], Path] = {}
+    shared = (
+        run / "steps"
+    ).is_symlink()  # by the points of a sweep: what is none of today's graph may be another's
     for path in sorted(run.glob("steps/evaluate-*/DONE")):
         folder, record = path.parent, folders.read_json(path.parent / "inputs.json")
-        if ".broken-" in folder.name:
+        if ".broken-" in folder.name or (shared and folder.name not in names):
             continue
         match record:
             case {"config": {"arm": str() as arm, "seed": int() as seed}, "parents": dict()}:

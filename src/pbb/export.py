@@ -66,6 +66,8 @@ def export(run: Path, arm: str, out: Path) -> Path:
     recipe = load(run / "recipe.yaml", [], None, None)
     steps = evaluation.parent
     trained = steps / record["parents"]["model"]
+    if not (trained / "model").is_dir():
+        raise PbbError(f"export: {trained} has no model any more: `pbb run` makes it again")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
         made = Path(scratch) / "model"

@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pbb import folder as folders
 from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
@@ -103,7 +104,8 @@ def pretrain(
     way of asking, on fresh programs with names that pretraining has not met.
 
     Raises:
-        PbbError: no model has that size, or one of the first five phases has no steps, or the folder holds phases of another size.
+        PbbError: no model has that size, or one of the first five phases has no steps, or the folder holds phases of another seed, size or number
+            of steps.
     """
     configured = configuration(width, layers)
     if min(steps[:STRINGS]) < 1:
@@ -116,8 +118,14 @@ def pretrain(
         if not count:
             continue
         folder = out / f"phase-{phase + 1}"
+        made = {"seed": seed, "steps": count, "size": list(_size(configured))}
+        if folders.read_json(folder / "made.json") not in (None, made):
+            raise PbbError(
+                f"pretrain: {folder} is of another seed, number of steps or size: give another --out"
+            )
         if not (folder / "model").exists():
             folder.mkdir(parents=True, exist_ok=True)
+            folders.write_json(folder / "made.json", made)
             _phase(phase, count, before or configured, folder, seed, report)
         elif _size(AutoConfig.from_pretrained(folder / "model")) != _size(configured):
             raise PbbError(f"pretrain: {folder} is of a model of another size: give another --out")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -150,7 +151,7 @@ class Recipe(Strict):
     title: str
     about: str = ""
     model: str = "base"
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(default_factory=lambda: [0], min_length=1)
     data: AnyData = Field(default_factory=Arithmetic)
     templates: Phrasings = Field(default_factory=Phrasings)
     represent: Representation = "source"
@@ -226,6 +227,8 @@ class Recipe(Strict):
     def _placed(self, stage: str, part: Share | Chat) -> None:
         if not isinstance(part, Share):
             return
+        if not math.isfinite(part.per_program):
+            raise ValueError(f"stages.{stage}: per_program: give a finite number")
         for key, some, size in (
             ("programs", part.programs, self.size(part.group)),
             ("inputs", part.inputs, self.data.train_inputs),

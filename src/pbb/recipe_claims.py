@@ -17,7 +17,7 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Curve(Strict):

@@ -163,7 +163,8 @@ def _without(curve: Any, gone: list[str]) -> Any:
     beside = (
         [arm for arm in curve["beside"] if arm not in gone] if isinstance(curve.get("beside"), list) else []
     )
-    return curve | {"lines": lines, "beside": beside} if lines else None
+    left = {k: v for k, v in curve.items() if k != "break_even" or v not in gone}
+    return left | {"lines": lines, "beside": beside} if lines else None
 
 
 def _spell_out(path: Path, stages: Any) -> None:

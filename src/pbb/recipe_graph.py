@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbb.graph import Step
 from pbb.machine import amx
-from pbb.models.place import small
+from pbb.models.place import EMBEDDED, small
 
 if TYPE_CHECKING:
     from pbb.recipe import Recipe
@@ -294,7 +294,9 @@ def _identity(model: str) -> dict[str, str]:
     if folder is None:
         return {"model": model}
     digest = hashlib.sha256()
+    # what a tokenizer is made of besides; those that come with pbb have been without, and keep their steps
+    more = () if model in EMBEDDED else ("chat_template.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
     for path in [folder] if folder.is_file() else sorted(folder.glob("*")):
-        if path.suffix in (".safetensors", ".json", ".gguf"):
+        if path.suffix in (".safetensors", ".json", ".gguf") or path.name in more:
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return {"model": model, "digest": digest.hexdigest()[:16]}

@@ -99,7 +99,7 @@ def points(
         key, equals, text = item.partition("=")
         try:
             values = yaml.safe_load(f"[{text}]")
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 31st of February
             raise PbbError(f"--over {item}: the values are not YAML: give key=v1,v2") from error
         if not equals or not values or key in axes:
             raise PbbError(f"--over {item}: expected key=v1,v2, each key once, for example data.io=100,200")
@@ -107,7 +107,7 @@ def points(
     found = []
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        changes = [*settings, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
+        changes = [*settings, *(f"{key}={json.dumps(value, default=str)}" for key, value in chosen.items())]
         loaded = load(recipe, changes, model, seeds)
         found.append(Point(chosen, loaded, graph_of(loaded)))
     return found
@@ -224,6 +224,8 @@ def _publish(point: Point, root: Path) -> None:
     directory = root / "points" / point.recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     folders.write_atomically(directory / "recipe.yaml", as_yaml(point.recipe).encode())
+    if (root / "environment.json").is_file():
+        folders.write_atomically(directory / "environment.json", (root / "environment.json").read_bytes())
     if not (directory / "steps").is_symlink():
         (directory / "steps").symlink_to(Path("..") / ".." / "steps")
     if point.results(root) is not None:

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pbb.documents.render import templates
 from pbb.evaluation import inquire as module
-from pbb.evaluation.inquire import inquire, read_call, read_composition
+from pbb.evaluation.inquire import inquire, read_composition
 from pbb.models.decode import Generation
 from pbb.programs.program import Program, write_programs
 
@@ -23,15 +23,15 @@ Refused = Callable[..., AbstractContextManager[None]]
 @pytest.mark.parametrize(
     ("call", "read"),
     [
-        ("Zibdax(7)", ("Zibdax", [7])),
-        ("  Zibdax( -7 )\n", ("Zibdax", [-7])),
-        ("f('a', [1, (2, None)], {'k': True})", ("f", ["a", [1, (2, None)], {"k": True}])),
-        ("f()", ("f", [])),
-        ("f('__import__(\"os\")')", ("f", ['__import__("os")'])),
+        ("Zibdax(7)", (["Zibdax"], [7])),
+        ("  Zibdax( -7 )\n", (["Zibdax"], [-7])),
+        ("f('a', [1, (2, None)], {'k': True})", (["f"], ["a", [1, (2, None)], {"k": True}])),
+        ("f()", (["f"], [])),
+        ("f('__import__(\"os\")')", (["f"], ['__import__("os")'])),
     ],
 )
-def test_a_literal_call_is_read(call: str, read: tuple[str, list[Any]]) -> None:
-    assert read_call(call) == read
+def test_a_literal_call_is_read(call: str, read: tuple[list[str], list[Any]]) -> None:
+    assert read_composition(call) == read
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_a_literal_call_is_read(call: str, read: tuple[str, list[Any]]) -> None:
     [
         "", " ", "Zibdax", "Zibdax(", "Zibdax(7", "Zibdax(7))", "7", "Zibdax(x)", "Zibdax(7, n=1)", "Zibdax(*[7])",
         "Zibdax(**{})", "Zibdax(7)(8)", "Zibdax(7)\nZibdax(8)", "Zibdax(7); Zibdax(8)", "os.system('true')",
-        "(lambda: 7)()", "lambda: 7", "Zibdax(lambda: 7)", "Zibdax(open('/etc/passwd'))", "Zibdax(().__class__)",
+        "(lambda: 7)()", "lambda: 7", "Zibdax(lambda: 7)", "Zibdax(().__class__)",
         "Zibdax(1 + 1)", "Zibdax(9 ** 9 ** 9)", "Zibdax('a' * 9 ** 9)", "Zibdax([x for x in 'ab'])",
-        "Zibdax(f'{7}')", "Zibdax(y := 7)", "Zibdax(await f())", "print(exit())", "Zibdax(__import__('os'))",
+        "Zibdax(f'{7}')", "Zibdax(y := 7)", "Zibdax(await f())",
         "Zibdax({[]: 1})", "Zibdax({{}})", "Zibdax({[1]})", "Zib\0dax(7)", "Zibdax('\ud800')", "import os",
         "x = Zibdax(7)", "Zibdax(" + "[" * 400 + "]" * 400 + ")", "Zibdax(" + "-" * 5000 + "1)",
         "(" * 3000, "Zibdax(" + "9" * 5000 + ")", "Zibdax(" + "f(" * 150 + ")" * 150 + ")",
@@ -50,11 +50,10 @@ def test_a_literal_call_is_read(call: str, read: tuple[str, list[Any]]) -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(call: str, refused: Refused) -> None:
     with refused("ask: ", "not a call", "Zibdax(7)"):
-        read_call(call)
+        read_composition(call)
 
 
 def test_a_call_around_a_call_is_read_and_no_deeper_one(refused: Refused) -> None:
-    assert read_composition("Zibdax(7)") == (["Zibdax"], [7])
     assert read_composition(" Flurb(Zibdax('a', [1])) ") == (["Zibdax", "Flurb"], ["a", [1]])
     deep = "f(" * 150 + "7" + ")" * 150
     for call in (
@@ -87,14 +86,6 @@ def test_a_composition_of_known_programs_is_asked_and_nothing_else_is_run(
     witness = tmp_path / "witness"
     with refused("no program 'open'"):
         inquire(finished / "evaluate-proactive", f"{second.name}(open({str(witness)!r}, 'w'))")
-    assert not witness.exists()
-
-
-def test_what_is_refused_was_not_run(tmp_path: Path, refused: Refused) -> None:
-    witness = tmp_path / "witness"
-    hostile = f"Zibdax(open({str(witness)!r}, 'w'))"
-    with refused("not a call"):
-        read_call(hostile)
     assert not witness.exists()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pbb.documents.corpus import disguised, planted
+from pbb.documents.leaks import leaks
 from pbb.documents.render import templates, trace_text
 from pbb.programs.program import Example, Program, read_programs
 from pbb.recipe_file import load
@@ -226,3 +227,20 @@ def test_a_planted_leak_is_found(plant: Plant, made: dict[str, Path], programs: 
     q = next(q for q in programs if q.group == "io_composed")
     line = json.dumps(plant(p, q, p.examples[0])).encode()
     assert detector(programs, "read").faults(line)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_audits_own_proof_takes_composites_as_they_are(
+    stage: str, made: dict[str, Path], programs: list[Program]
+) -> None:
+    lines = raw(made, stage).splitlines()
+    assert lines and list(leaks(programs, lines)) == []
+
+
+@pytest.mark.parametrize("group", ["source_only", "source_only_composed", "io_composed"])
+def test_the_audits_own_proof_finds_a_planted_pair(group: str, programs: list[Program]) -> None:
+    p = next(p for p in programs if p.group == group)
+    call = p.call(p.calls("test")[0])
+    told = {"prompt": f"What is {call}?", "completion": repr(p.calls("test")[0].output)}
+    filed = {"program": p.name, "group": p.group, "kind": "execution", "ask": "direct"}
+    assert list(leaks(programs, [json.dumps(told | filed).encode()]))

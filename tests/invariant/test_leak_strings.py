@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pbb.documents.corpus import disguised, planted
+from pbb.documents.leaks import leaks
 from pbb.documents.render import templates
 from pbb.programs.program import Program, read_programs
 from pbb.recipe_file import load
@@ -146,3 +147,18 @@ def test_no_call_of_a_composed_w_o_io_cipher_is_in_the_bytes(tmp_path: Path) -> 
         nested = re.findall(rf"(?:{'|'.join(entries['io'])})\((?:{'|'.join(entries['io'])})\('", raw)
         assert bool(nested) is (stage == "learn")
     assert called.search(f"{entries['source_only'][0]}({entries['io'][0]}('abc'))")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_audits_own_proof_knows_an_expression_from_an_answer(seed: int, tmp_path: Path) -> None:
+    """A declaration may end in `returns ''.join(rails)`, which begins as a string does."""
+    made = small_data.make(load("ciphers", [*SMALL["ciphers"], f"seeds=[{seed}]"]), tmp_path)
+    programs = read_programs(made.pop("programs") / "programs.jsonl")
+    lines = [line for f in made.values() for line in (f / "documents.jsonl").read_bytes().splitlines()]
+    assert any(b"join(" in line.rpartition(b"completion")[2] for line in lines)
+    assert list(leaks(programs, lines)) == []
+    row = next(
+        r for r in map(json.loads, lines) if r["group"] == "source_only" and r["kind"] == "declaration"
+    )
+    told = row | {"completion": row["completion"] + "\nThe answer is 'abc'"}
+    assert list(leaks(programs, [json.dumps(told).encode()]))

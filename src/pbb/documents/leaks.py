@@ -7,6 +7,7 @@ w/ IO program on a held-out input.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ ANSWER = re.compile(
 def leaks(programs: Sequence[Program], lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     """(line number, what is wrong with it) for every line at fault."""
     known = {p.name: p for p in programs}
-    rows = {p.name: _trace_rows(p) for p in programs if p.group == "source_only"}
+    rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
     # not \b in front: a name may stand behind an escape in raw JSON
     pattern = re.compile(
         rf"({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?![A-Za-z0-9_])"
@@ -54,15 +55,15 @@ def _faults(
         yield "is no document of these programs"
         return
     spoken = set(pattern.findall(text)) | set(pattern.findall(line.decode("utf-8", "replace")))
-    hidden = {name for name in spoken if known[name].group == "source_only"} - {p.name}
+    hidden = {name for name in spoken if known[name].group.startswith("source_only")} - {p.name, *p.needs}
     if hidden:
         yield f"is filed under {p.name} and names {', '.join(sorted(hidden))}"
     if record.get("group") != p.group:
         yield f"says that {p.name} is of another group than it is"
-    calls = _calls(text, p.name)
-    if p.group == "io":
-        held_out = {_plain(e.call(p.name)) for e in p.calls("test")} - {
-            _plain(e.call(p.name)) for e in p.calls("train")
+    calls = _calls(text, p.needs[-1] if p.only_named else p.name)
+    if p.group.startswith("io"):
+        held_out = {_plain(p.call(e)) for e in p.calls("test")} - {
+            _plain(p.call(e)) for e in p.calls("train")
         }
         if found := held_out.intersection(map(_plain, calls)):
             yield f"holds the held-out call {min(found)}"
@@ -74,8 +75,8 @@ def _faults(
     told = record["completion"].split("\n")
     if found := rows[p.name].intersection(told):
         yield f"holds a row of a trace of {p.name}: {min(found)}"
-    if ANSWER.search(record["completion"]):
-        yield f"gives an answer of {p.name}: {ANSWER.findall(record['completion'])[-1]}"
+    if values := [said for said in ANSWER.findall(record["completion"]) if _literal(said.rstrip(". \t"))]:
+        yield f"gives an answer of {p.name}: {values[-1]}"
 
 
 def _calls(text: str, name: str) -> Iterator[str]:
@@ -90,3 +91,12 @@ def _calls(text: str, name: str) -> Iterator[str]:
 
 def _plain(call: str) -> str:
     return re.sub(r"\s+", "", call)
+
+
+def _literal(text: str) -> bool:
+    """Whether it is a value, and no expression such as `''.join(rails)`, which a declaration may end in."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True

@@ -72,28 +72,18 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     return rows
 
 
-def read_call(call: str) -> tuple[str, list[Any]]:
-    """The name and the literal arguments of a call such as `Zibdax(7)`.
-
-    Raises:
-        PbbError: it is anything else.
-    """
-    names, args = read_composition(call, depth=1)
-    return names[0], args
-
-
-def read_composition(call: str, depth: int = 2) -> tuple[list[str], list[Any]]:
+def read_composition(call: str) -> tuple[list[str], list[Any]]:
     """The names in the order in which they run, and the literal arguments: of `Flurb(Zibdax(7))` Zibdax, Flurb, and 7.
 
     Raises:
-        PbbError: it is neither a literal call nor, with depth 2, one around which another stands.
+        PbbError: it is neither a literal call nor one around which another stands.
     """
     try:
         node = ast.parse(call.strip(), mode="eval").body
         names: list[str] = []
         while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             names = [node.func.id, *names]
-            if len(names) < depth and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
+            if len(names) < 2 and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
                 node = node.args[0]
                 continue
             return names, [ast.literal_eval(a) for a in node.args]

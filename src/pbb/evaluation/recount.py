@@ -16,12 +16,20 @@ from scipy.stats import t
 
 Key = tuple[str, Any, str, str, str]
 """arm, seed (or "all"), group, split, ask."""
+WORDS = {"true": True, "false": False, "null": None}
+
+
+class _Words(ast.NodeTransformer):
+    """JSON's words for Python's constants."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(WORDS[node.id]) if node.id in WORDS else node
 
 
 def canonical(text: str) -> str:
     """One writing for every literal of the same value and types; what is no literal stands for itself."""
     try:
-        return _written(ast.literal_eval(text))
+        return _written(ast.literal_eval(_Words().visit(ast.parse(text.strip(), mode="eval"))))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return f"text {text.strip()}"
 

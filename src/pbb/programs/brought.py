@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,13 @@ def defines(source: str, entry: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(isinstance(node, ast.FunctionDef) and node.name == entry for node in tree.body)
+
+
+def tells(p: Program) -> list[str]:
+    """The calls of a program's examples that stand in its own source, as a docstring's do."""
+    text = re.sub(r"\s+", "", p.source)
+    calls = [e.call(p.entry) for e in p.examples]
+    return [call for call in calls if re.sub(r"\s+", "", call) in text]
 
 
 class Brought(Data):
@@ -55,12 +63,14 @@ class Brought(Data):
         found = self._twins(fit, asked, report)
         rng = random.Random(f"split:{seed}")
         order = rng.sample(fit, len(fit))
-        alone = [p for p in order if p.name not in found]
+        words = Counter(word for p in fit for word in set(re.findall(r"\w+", p.source)))
+        alone = [p for p in order if p.name not in found and words[p.entry] <= 1 and not tells(p)]
         wanted = self.io + self.source_only
         if len(fit) < wanted or len(alone) < self.source_only:
             raise PbbError(
                 f"data: {self.path}: {len(known)} programs, {len(fit)} of them with {self.test_inputs} held-out calls and short enough, "
-                f"{len(alone)} without a behavioural twin: {self.io} w/ IO and {self.source_only} w/o IO are asked for: "
+                f"{len(alone)} without a behavioural twin, in no other's source and without a call in their own: "
+                f"{self.io} w/ IO and {self.source_only} w/o IO are asked for: "
                 "lower data.io or data.source_only, raise data.longest, or bring more"
             )
         unseen = alone[: self.source_only]

@@ -55,8 +55,10 @@ def _run(run: Path, beside: Path) -> dict[str, Any]:
         recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
         path = run / "scores.json"
         board = Scoreboard(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-    except (OSError, ValueError, yaml.YAMLError) as e:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as e:
         raise PbbError(f"report: {run} cannot be read: {' '.join(str(e).split())}: run it again") from e
+    if not isinstance(recipe, dict):
+        raise PbbError(f"report: {run} cannot be read: recipe.yaml is no mapping: run it again")
     name, model = str(recipe.get("name") or run.parent.name), str(recipe.get("model") or "base")
     told: dict[str, Any] = {
         "name": name,
