@@ -69,6 +69,13 @@ def test_a_right_file_has_no_faults(tmp_path: Path) -> None:
     assert faults(written(tmp_path, record("a"), record("b", 3))) == []
 
 
+def test_a_function_may_call_itself_with_a_value(tmp_path: Path) -> None:
+    recursive = record("f", 3, source="def f(x):\n    return 3 * x if x != 100 else f(9) + f(1)\n")
+    assert faults(written(tmp_path, recursive)) == []
+    remark = record("f", 3, source="def f(x):\n    return 3 * x  # f(9) is 27\n")
+    assert faults(written(tmp_path, remark)) == [(1, "leak")]
+
+
 def test_an_empty_file_is_a_fault(tmp_path: Path) -> None:
     assert faults(written(tmp_path)) == [(1, "empty")]
 
