@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -92,3 +93,9 @@ def test_what_cannot_be_exported_is_refused(
     with refused("no arm 'none'"):
         export(finished[0], "none", tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
+    copy = tmp_path / "run"
+    shutil.copytree(finished[0], copy, symlinks=True)
+    for folder in copy.glob("steps/train-*"):
+        shutil.rmtree(folder)
+    with refused("export", "has no model any more", "pbb run"):
+        export(copy, "proactive", tmp_path / "new")

@@ -66,10 +66,13 @@ def test_what_cannot_be_gathered_is_said_in_one_line(
         write_gathered([], tmp_path / "index.html")
     assert main(["report", str(tmp_path / "nothing")]) == 2
     assert main(["report", str(runs), "--out", str(tmp_path / "no" / "folder.html")]) == 2
-    (runs / "a" / "2" / "scores.json").write_text("{")
-    assert main(["report", str(runs)]) == 2
-    (runs / "a" / "2" / "recipe.yaml").write_text(": :")
-    assert main(["report", str(runs)]) == 2
+    assert main(["report", str(runs), "--out", str(tmp_path)]) == 2
+    for told in ("{", "[]", '{"scores": [{}]}', "null"):
+        (runs / "a" / "2" / "scores.json").write_text(told)
+        assert main(["report", str(runs)]) == 2, told
+    for told in (": :", "[]"):
+        (runs / "a" / "2" / "recipe.yaml").write_text(told)
+        assert main(["report", str(runs)]) == 2, told
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 4 and all(line.startswith("pbb: report: ") for line in errors)
+    assert len(errors) == 9 and all(line.startswith("pbb: report: ") for line in errors)
     shutil.rmtree(runs)

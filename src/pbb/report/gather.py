@@ -52,13 +52,14 @@ def _run(run: Path, beside: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
-        path = run / "scores.json"
-        board = Scoreboard(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        return _told(run, beside, yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as e:
-        raise PbbError(f"report: {run} cannot be read: {' '.join(str(e).split())}: run it again") from e
-    if not isinstance(recipe, dict):
-        raise PbbError(f"report: {run} cannot be read: recipe.yaml is no mapping: run it again")
+        raise PbbError(f"report: {run} cannot be read: {' '.join(repr(e).split())}: run it again") from e
+
+
+def _told(run: Path, beside: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    path = run / "scores.json"
+    board = Scoreboard(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
     name, model = str(recipe.get("name") or run.parent.name), str(recipe.get("model") or "base")
     told: dict[str, Any] = {
         "name": name,
