@@ -81,19 +81,6 @@ def bnf(rules: Rules) -> str:
     return "\n".join([HEADING, *rows])
 
 
-def parse_bnf(text: str) -> dict[str, list[str]]:
-    """Read a grammar back from what `bnf` writes.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    heading, *rows = text.split("\n")
-    if heading != HEADING or not rows:
-        raise ValueError(f"no such grammar: {text!r}")
-    pairs = [row.split(" ::= ") for row in rows]
-    return {left: [right.replace(" ", "") for right in rights.split(" | ")] for left, rights in pairs}
-
-
 def paths(rules: Rules) -> list[list[str]]:
     """The first halves of trace rows, for every nonterminal: `S[1] = 'bSb'`."""
     return [[f"{left}[{i}] = {right!r}" for i, right in enumerate(rights)] for left, rights in rules.items()]
