@@ -116,7 +116,7 @@ def examine(runs: Path) -> dict[str, Any]:
         "cpu": {
             "capability": torch.backends.cpu.get_cpu_capability(),
             "avx512_bf16": "avx512_bf16" in flags,
-            "amx_bf16": "amx_bf16" in flags,
+            "amx_bf16": amx(),
         },
         "gflops": products(),
         "gpus": gpus,

@@ -56,13 +56,13 @@ SCORE = (
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
-# without (docs/hardware.md).
+# without (docs/hardware.md; of rollouts a guess).
 SECONDS = {
     "document": {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35},
     "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
     "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
 }
-WITHOUT_AMX = {"document": 1.4, "rollout": 1.8, "question": 2.3}
+WITHOUT_AMX = {"document": 1.25, "rollout": 1.8, "question": 2.1}
 
 
 def graph(recipe: Recipe) -> list[Step]:
