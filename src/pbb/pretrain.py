@@ -49,6 +49,7 @@ SETTINGS = tuple(
         warmup=warmup,
         decay=decay,
         optimizer="muon",
+        newton_schulz=5,
         checkpoint_seconds=300,
     )
     for batch, rate, warmup, decay in (

@@ -46,6 +46,7 @@ Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 class Settings(BaseModel):
     """How a stage is trained. `learning_rate` is reached after `warmup` steps and then decays to a fiftieth of itself.
 
+    newton_schulz: Muon's iterations, which cost a small model as much as its products do; five are usual, three teach as much (docs/lab-notes.md).
     lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
     stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
     accumulate: passes that a batch is cut into; the update is that of the whole batch. packing: documents of a pass share rows (see
@@ -64,6 +65,7 @@ class Settings(BaseModel):
     beta2: float = Field(0.98, gt=0, lt=1)
     clip: float = Field(1.0, gt=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
+    newton_schulz: int = Field(3, ge=1)
     lora: int | None = Field(None, ge=1)
     bf16: bool = False
     checkpointing: bool = False
@@ -130,7 +132,11 @@ def optimizer(model: PreTrainedModel, settings: Settings) -> torch.optim.Optimiz
     if settings.optimizer == "adamw":
         return None
     return MuonWithAdamW(
-        model, lr=settings.learning_rate, betas=(0.9, settings.beta2), weight_decay=settings.weight_decay
+        model,
+        lr=settings.learning_rate,
+        betas=(0.9, settings.beta2),
+        weight_decay=settings.weight_decay,
+        newton_schulz=settings.newton_schulz,
     )
 
 

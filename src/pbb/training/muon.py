@@ -14,17 +14,30 @@ from torch import nn
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Both optimizers behind one interface; parameter groups are shared, so that a scheduler reaches both."""
+    """Both optimizers behind one interface; parameter groups are shared, so that a scheduler reaches both.
+
+    newton_schulz: iterations that make a momentum orthogonal, or nearly so.
+    """
 
     def __init__(
-        self, model: nn.Module, *, lr: float, betas: tuple[float, float], weight_decay: float
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+        newton_schulz: int,
     ) -> None:
         head = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
         trained = [p for p in model.parameters() if p.requires_grad]
         matrices = [p for p in trained if p.ndim == 2 and id(p) not in head]
         rest = [p for p in trained if p.ndim != 2 or id(p) in head]
         self.muon = torch.optim.Muon(
-            matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            matrices,
+            lr=lr,
+            weight_decay=weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+            ns_steps=newton_schulz,
         )
         self.adamw = torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=0.0, fused=True)
         super().__init__(self.muon.param_groups + self.adamw.param_groups, {"lr": lr})
