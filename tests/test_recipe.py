@@ -203,6 +203,16 @@ def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path
     assert load(str(path), model="other/model").data.io == 5
 
 
+def test_an_override_of_null_takes_a_key_away_and_claims_with_an_arm(refused: Refused) -> None:
+    whole, without = load("arithmetic"), load("arithmetic", ["arms.wrong-source=null"])
+    assert set(whole.arms) - set(without.arms) == {"wrong-source"}
+    assert {h.above for h in whole.hypotheses} - {h.above for h in without.hypotheses} == {"wrong-source"}
+    assert whole.stages["read"].batch_size == 32
+    assert load("arithmetic", ["stages.read.batch_size=null"]).stages["read"].batch_size == 16
+    with refused("stages.reed"):
+        load("arithmetic", ["stages.reed.batch_size=null"])
+
+
 def test_a_model_that_an_override_names_is_sized_as_well(path: Path) -> None:
     asked = load(str(path), model="owner/big")
     assert load(str(path), ["model=owner/big"]) == asked

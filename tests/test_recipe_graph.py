@@ -173,6 +173,7 @@ def test_only_the_wrong_arm_is_judged_by_planted_programs(recipe: Recipe) -> Non
 
 REINFORCED = [
     "stages.read.method=grpo",
+    "stages.read.batch_size=null",
     "stages.read.mix=[{kind: execution, group: io, per_program: 2, ask: trace}]",
 ]
 

@@ -121,7 +121,9 @@ class Stage(Strict):
             raise ValueError("grpo: these dials are for a stage with method: grpo")
         if self.method == "grpo":
             if self.batch_size != BATCH:
-                raise ValueError("batch_size: a step of GRPO is grpo.prompts_per_step x grpo.group_size")
+                raise ValueError(
+                    "batch_size: a step of GRPO is grpo.prompts_per_step x grpo.group_size: take the key away (null)"
+                )
             self.grpo = self.grpo or Grpo()
         return self
 

@@ -3,7 +3,7 @@
 A recipe is YAML. `extends:` lays the file over another recipe, one that is shipped or a file named from the extending file's folder, where
 null takes a key away. `models:` holds, by model name, the changes that size the same recipe for another model. A stage may be `like:` another
 one, with changes. Order of precedence: the extended recipe, the file, its changes for the model (of the file, `--model` or `--set model=`),
-`--set key=value`; stages that are like others follow these.
+`--set key=value`, where null takes a key away too; stages that are like others follow these.
 """
 
 from __future__ import annotations
@@ -62,7 +62,13 @@ def load(
         raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
     _lay(data, size)
     for keys, value, item in changes:
-        _set(data, keys, value, item)
+        if item.endswith("=null") and _has(data, keys):
+            gone: dict[str, Any] = {keys[-1]: None}
+            for key in reversed(keys[:-1]):
+                gone = {key: gone}
+            _lay(data, gone)
+        else:
+            _set(data, keys, value, item)
     _spell_out(path, data.get("stages"))
     if seeds is not None:
         if not 1 <= seeds <= MOST_SEEDS:
@@ -228,6 +234,15 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def _has(data: Any, keys: list[str]) -> bool:
+    """Whether there is such a nested key, through mappings alone."""
+    for key in keys:
+        if not isinstance(data, dict) or key not in data:
+            return False
+        data = data[key]
+    return True
 
 
 def _set(data: Any, keys: list[str], value: Any, item: str) -> None:

@@ -56,13 +56,14 @@ SCORE = (
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
-# without (docs/hardware.md; of rollouts a guess).
+# without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update.
 SECONDS = {
-    "document": {"base": 0.0115, "base-strings": 0.03, "smollm2": 0.35},
+    "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.35},
+    "muon": {"base": 0.03, "base-strings": 0.03, "smollm2": 2.0},
     "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
     "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
 }
-WITHOUT_AMX = {"document": 1.25, "rollout": 1.8, "question": 2.1}
+WITHOUT_AMX = {"document": 1.1, "muon": 1.8, "rollout": 1.8, "question": 2.1}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -232,6 +233,8 @@ def _training(
         settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
     seconds = size * _guess("document", start)
+    if stage.optimizer == "muon":
+        seconds += math.ceil(size / stage.batch_size) * _guess("muon", start)
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
         seconds = rollouts * _guess("rollout", start)
