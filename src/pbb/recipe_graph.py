@@ -56,7 +56,7 @@ SCORE = (
 UNREAD = "skip-exposure"
 ALL = 1 << 10  # cores: a model too large to train beside another one
 # What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
-# without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update.
+# without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update; how it divides with AMX is a guess, their sum is not.
 SECONDS = {
     "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.35},
     "muon": {"base": 0.03, "base-strings": 0.03, "smollm2": 2.0},
