@@ -355,13 +355,14 @@ def test_large_matrices_are_not_copied_into_one(
     assert decode(llama, PROMPTS, end=-1, pad=PAD, limits=LIMITS) == expected
 
 
-def test_progress_counts_rows(llama: PreTrainedModel) -> None:
+def test_progress_counts_tokens(llama: PreTrainedModel) -> None:
     told: list[tuple[int, int]] = []
+    limits = [0, 100, 2, 30]
     decode(
-        llama, PROMPTS, end=-1, pad=PAD, limits=[1] * len(PROMPTS), batch_size=8,
+        llama, [[5], [5] * 4, [5], [5] * 2], end=-1, pad=PAD, limits=limits, batch_size=1,
         report=lambda done, total: told.append((done, total)),
     )  # fmt: skip
-    assert told == [(8, 17), (16, 17), (17, 17)]
+    assert told == [(0, 139), (3, 139), (35, 139), (139, 139)]
 
 
 def test_nothing_to_decode_is_nothing(llama: PreTrainedModel) -> None:

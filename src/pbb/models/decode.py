@@ -61,7 +61,8 @@ def decode(
         limits: the most new tokens for each prompt, among them the end token.
         batch_size: the most rows at a time.
         logprobs: whether to return them.
-        report: called with (rows done, rows in all).
+        report: called at the start and after every batch with (work done, work in all), in tokens read and, at most, written: rows
+            are taken in order of their limits, so those that are done say little of those that are left.
     """
     results = [Generation([], False) for _ in prompts]
     order = sorted(
@@ -78,15 +79,18 @@ def decode(
         if batches and supports(model):
             columns = max(len(prompts[b[-1]]) + max(limits[i] for i in b) for b in batches)
             runner = Direct(model, len(batches[0]), columns)
-        done = len(prompts) - len(order)
+        work = {i: len(prompts[i]) + limits[i] for i in order}
+        done, total = 0, sum(work.values())
+        if order:
+            report(0, total)
         for batch in batches:
             draws = uniforms(seed, batch, max(limits[i] for i in batch)) if temperature > 0 else None
             choose = Choice(temperature, draws, logprobs)
             written = _batch(runner, [prompts[i] for i in batch], [limits[i] for i in batch], end, choose)
             for i, generation in zip(batch, written, strict=True):
                 results[i] = generation
-            done += len(batch)
-            report(done, len(prompts))
+            done += sum(work[i] for i in batch)
+            report(done, total)
     finally:
         model.train(training)
     return results
