@@ -14,7 +14,8 @@ from transformers import LlamaForCausalLM
 
 from pbb import estimate, machine
 from pbb.cli import main
-from pbb.estimate import KNOWN, Shape, fits, need, needs, preflight, shape
+from pbb.estimate import KNOWN, Shape, asking, fits, need, needs, places, preflight, shape
+from pbb.graph import ALL
 from pbb.models.place import BASE
 from pbb.recipe import Recipe, Stage
 from pbb.recipe_file import load
@@ -228,3 +229,39 @@ def test_memory_is_that_of_the_control_group_where_it_is_smaller(
         assert machine.memory() == (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),) * 2
     else:
         assert machine.memory() == expected
+
+
+def test_an_evaluation_takes_what_those_of_smollm2_took() -> None:
+    """2.4 to 2.7 GB at the peak of a hundred questions at a time."""
+    assert 2.4e9 < asking(SMOL, 100) < 2.8e9
+
+
+def test_evaluations_of_a_large_model_run_side_by_side_as_far_as_memory_goes(
+    monkeypatch: pytest.MonkeyPatch, model_folder: Path
+) -> None:
+    monkeypatch.setattr(machine, "devices", lambda: 0)
+    monkeypatch.setattr(estimate, "available_cores", lambda: 16)
+    told = []
+    for gigabytes in (2, 4, 8, 64):
+        free(gigabytes, monkeypatch)
+        told.append(places("smollm2", 100))
+    assert told == [ALL, 16, 6, 1]  # none, one, three and all sixteen fit
+    assert places("base", 100) == places(str(model_folder), 100) == 1
+    assert places("owner/unseen", 100) == ALL
+    monkeypatch.setattr(machine, "devices", lambda: 1)
+    assert places("smollm2", 100) == ALL
+
+
+def test_chats_count_among_the_documents(recipe: Recipe, tmp_path: Path) -> None:
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text(json.dumps({"prompt": "Tell me all.", "completion": "word " * 280}) + "\n")
+    part = {"kind": "chat", "path": str(chats), "count": 1}
+    mix = [*recipe.resolved()["stages"]["read"]["mix"], part]
+    with_chats = load("arithmetic", [f"stages.read.mix={json.dumps(mix)}"])
+    longest = {n.stage: n.longest for n in needs(with_chats, SMOL, 1, False)}
+    assert longest["learn"] == 182 and longest["read"] == longest["together"] > 280
+
+
+def test_composites_count_among_the_documents() -> None:
+    """They recite three sources."""
+    assert estimate._longest(load("composition")) > 1.2 * estimate._longest(load("arithmetic"))

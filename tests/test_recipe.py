@@ -509,7 +509,6 @@ LIKE: dict[str, Any] = SMALL | {
         "proactive": {"stages": ["read"]},
         "few": {"stages": ["half"]},
         "more": {"stages": ["half", "slow"]},
-        "apart": {"stages": ["half", "others"]},
         "other": {"stages": ["half", "others"], "programs": {"io": [5, 8]}},
     },
 }
@@ -558,11 +557,38 @@ def test_an_arm_is_asked_about_the_programs_that_it_was_shown(tmp_path: Path) ->
         str(written(tmp_path, LIKE)), ["evaluation.io_programs=5", "evaluation.asks=[direct, recall]"]
     )
     assert {arm: recipe.shown(arm) for arm in recipe.arms} == {
-        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {}, "apart": {}, "other": {"io": (5, 8)},
+        "untrained": {}, "proactive": {}, "few": {"io": 3}, "more": {}, "other": {"io": (5, 8)},
     }  # fmt: skip
     # ten direct answers and a recall each: six w/o IO programs, and five w/ IO ones that are asked on train inputs too
     assert recipe.questions("proactive") == 6 * 11 + 5 * 21
     assert recipe.questions("few") == recipe.questions("other") == 6 * 11 + 3 * 21
+
+
+def test_an_arm_that_leaves_programs_out_between_says_which_it_is_asked_about(tmp_path: Path) -> None:
+    path = str(written(tmp_path, LIKE))
+    with pytest.raises(
+        PbbError, match="arms.apart: its stages show programs of io that do not lie side by side"
+    ):
+        load(path, ["arms.apart={stages: [half, others]}"])
+    touching = ["arms.apart={stages: [half, others]}", "stages.others.mix.1.programs=[3, 8]"]
+    assert load(path, touching).shown("apart") == {}
+
+
+def test_a_stage_of_others_draws_its_documents_in_their_phrasings(tmp_path: Path) -> None:
+    path = str(written(tmp_path, LIKE))
+    few = ["stages.joined=null", "stages.read.templates={prompt: 3, response: 2}"]  # which half is like
+    recipe = load(path, few)
+    assert recipe.templates_of("thin") == recipe.stages["read"].templates != recipe.templates
+    with pytest.raises(PbbError, match="stages.thin.of: read and half differ in templates"):
+        load(path, [*few, "stages.half.templates={prompt: 5, response: 2}"])
+    assert load(path, [*few, "stages.thin=null", "stages.half.templates={prompt: 5, response: 2}"]).stages[
+        "both"
+    ]
+
+
+def test_a_stage_is_made_of_no_other_twice(tmp_path: Path) -> None:
+    with pytest.raises(PbbError, match="stages.both.of: a stage twice"):
+        load(str(written(tmp_path, LIKE)), ["stages.both.of=[read, read]"])
 
 
 def test_programs_from_a_place_on_are_cut_where_the_stage_ends(tmp_path: Path) -> None:
@@ -579,9 +605,9 @@ def test_programs_from_a_place_on_are_cut_where_the_stage_ends(tmp_path: Path) -
 def test_how_many_different_calls_an_arm_executes(tmp_path: Path) -> None:
     recipe = load(str(written(tmp_path, LIKE)))
     assert recipe.executed("proactive") == 0
-    assert recipe.executed("apart") == 3
+    assert recipe.executed("other") == 3
     many = load(str(tmp_path / "small.yaml"), ["stages.others.mix.1.per_program=5"])
-    assert many.executed("apart") == 3 * 2
+    assert many.executed("other") == 3 * 2
 
 
 @pytest.mark.parametrize(

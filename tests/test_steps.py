@@ -14,7 +14,7 @@ from pbb.documents.corpus import write_documents
 from pbb.documents.render import declaration, templates
 from pbb.programs.program import Program
 from pbb.progress import Progress
-from pbb.steps import train
+from pbb.steps import join_documents, train
 
 
 def trained(programs: list[Program], model: Path, folder: Path, **said: Any) -> list[float]:
@@ -45,3 +45,22 @@ def test_products_are_in_bfloat16_where_that_pays_and_the_recipe_does_not_say_ot
     assert run("said otherwise", bf16=False) == exact
     monkeypatch.setattr(pbb.models.load, "autocast_pays", lambda: False)
     assert run("does-not-pay") == exact
+
+
+def test_documents_are_joined_alike_in_whatever_order_their_stages_are_named(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    drawn = random.Random(0)
+    for place, name in enumerate(("learn", "read")):
+        (tmp_path / name).mkdir()
+        some = [declaration(p, templates("arithmetic"), drawn) for p in programs[4 * place : 4 * place + 4]]
+        write_documents(some, tmp_path / name / "documents.jsonl")
+
+    def joined(*names: str) -> bytes:
+        out = tmp_path / "-".join(names) / "out"
+        out.mkdir(parents=True)
+        parents = {name: tmp_path / name for name in names}
+        join_documents({"stage": "together", "seed": 0}, parents, out, Progress())
+        return (out / "documents.jsonl").read_bytes()
+
+    assert joined("learn", "read") == joined("read", "learn")

@@ -23,6 +23,7 @@ from typing import Any
 
 from pbb import machine
 from pbb.errors import PbbError
+from pbb.graph import ALL
 from pbb.models import place
 from pbb.recipe import Recipe, Stage
 from pbb.run import available_cores
@@ -41,7 +42,7 @@ SPARE = 1.1  # a run is refused where it would need more than this times what is
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a model, from its config.json and the headers of its safetensors."""
+    """Sizes of a model, from its config.json and the headers of its safetensors; cached: numbers a position and layer keeps while it writes."""
 
     weights: int
     layers: int
@@ -49,6 +50,7 @@ class Shape:
     inner: int
     heads: int
     vocabulary: int
+    cached: int
 
     def adapter(self, rank: int) -> int:
         """Weights of LoRA on the seven matrices of each block."""
@@ -72,6 +74,12 @@ def shape(folder: Path) -> Shape:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config = config.get("text_config") or config
         width = int(_first(config, "hidden_size", "n_embd"))
+        heads = int(_first(config, "num_attention_heads", "n_head"))
+        cached = (
+            2
+            * int(config.get("num_key_value_heads") or heads)
+            * int(config.get("head_dim") or width // heads)
+        )
         files = sorted(folder.glob("model*.safetensors"))
         if not files:
             raise PbbError(
@@ -82,8 +90,9 @@ def shape(folder: Path) -> Shape:
             layers=int(_first(config, "num_hidden_layers", "n_layer")),
             width=width,
             inner=int(config.get("intermediate_size") or config.get("n_inner") or 4 * width),
-            heads=int(_first(config, "num_attention_heads", "n_head")),
+            heads=heads,
             vocabulary=int(config["vocab_size"]),
+            cached=cached,
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise PbbError(
@@ -146,7 +155,7 @@ def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
             name,
             stage,
             math.ceil(recipe.documents(name)),
-            longest,
+            max(longest, _longest_chat(recipe, name)),
             of,
             cores,
             gpu,
@@ -163,29 +172,61 @@ def _shared_out(recipe: Recipe, stage: Stage) -> tuple[int, int]:
     return processes, processes if recipe.fsdp else 1
 
 
+def asking(of: Shape, rows: int) -> int:
+    """Bytes of an evaluation that puts so many questions at a time: the weights, and what is kept of each position."""
+    return PROCESS + 4 * of.weights + 4 * rows * LONGEST * of.layers * of.cached
+
+
+def places(model: str, rows: int) -> int:
+    """Of a run's cores, how many an evaluation takes the place of: as few as memory allows side by side, but all on a GPU.
+
+    All for a model as well whose files are still to be had.
+    """
+    if place.small(model):
+        return 1
+    here = place.local(model)
+    of = SMOLLM2 if model == "smollm2" else shape(here) if here and here.is_dir() else None
+    fit = 0 if of is None or machine.devices() else int(SPARE * machine.memory()[0]) // asking(of, rows)
+    return -(-available_cores() // fit) if fit else ALL
+
+
 def _longest(recipe: Recipe) -> int:
-    """Tokens of the longest document: of a small sample where the programs are pbb's own, else a guess."""
+    """Tokens of the longest document about programs: of a small sample where these are pbb's own, else a guess."""
     from pbb.documents.corpus import Share, stage_documents
     from pbb.documents.render import templates
 
     if recipe.data.isolate() is not None:
         return LONGEST
-    few = recipe.data.model_copy(update={"io": DRAWN, "source_only": DRAWN, "compose": None})
+    few: dict[str, Any] = {"io": DRAWN, "source_only": DRAWN}
+    if recipe.compose:
+        few["compose"] = recipe.compose.model_copy(update=few)
+    some = recipe.data.model_copy(update=few)
     try:
-        programs = few.programs(0, recipe.asked(), lambda done, total, what: None)
+        programs = some.programs(0, recipe.asked(), lambda done, total, what: None)
     except PbbError:  # dials that no small set satisfies
         return LONGEST
     shares = [
         s.model_copy(update={"per_program": 4.0})
         for name in recipe.stages
         for s in recipe.mix(name)
-        if isinstance(s, Share) and not s.group.endswith("_composed")
+        if isinstance(s, Share)
     ]
     phrasings = templates(recipe.data.templates).cut(**recipe.templates.model_dump())
     documents = stage_documents(programs, shares, phrasings, stage="sample", seed=0)
     chosen = random.Random(0).sample(documents, min(400, len(documents)))
     lengths = _lengths(recipe.model, [f"{d.prompt}\n{d.completion}" for d in chosen])
     return round(SEEN * max(lengths, default=LONGEST)) + 8  # and the marks of the chat
+
+
+def _longest_chat(recipe: Recipe, stage: str) -> int:
+    """Tokens of the longest of the chats that a stage replays; 0 where it replays none. PbbError where they cannot be read."""
+    from pbb.documents.chats import Chat, replayed
+
+    chats = [
+        c for part in recipe.mix(stage) if isinstance(part, Chat) for c in replayed(part, random.Random(0))
+    ]
+    lengths = _lengths(recipe.model, [f"{c.prompt}\n{c.completion}" for c in chats])
+    return max(lengths, default=-8) + 8
 
 
 def _lengths(model: str, texts: Sequence[str]) -> list[int]:
@@ -291,11 +332,12 @@ def _count(weights: int) -> str:
     return f"{weights / 1e9:.1f} billion" if weights >= 1e9 else f"{weights / 1e6:.1f} million"
 
 
+SMOLLM2 = Shape(134_515_008, 30, 576, 1536, 9, 49152, 384)
 KNOWN = {
-    "base (2.7 million weights)": Shape(2_747_040, 8, 160, 416, 5, 2048),
-    "smollm2 (135 million)": Shape(134_515_008, 30, 576, 1536, 9, 49152),
-    "a Llama of 1 billion": Shape(1_235_814_400, 16, 2048, 8192, 32, 128256),
-    "a Llama of 8 billion": Shape(8_030_261_248, 32, 4096, 14336, 32, 128256),
+    "base (2.7 million weights)": Shape(2_747_040, 8, 160, 416, 5, 2048, 320),
+    "smollm2 (135 million)": SMOLLM2,
+    "a Llama of 1 billion": Shape(1_235_814_400, 16, 2048, 8192, 32, 128256, 1024),
+    "a Llama of 8 billion": Shape(8_030_261_248, 32, 4096, 14336, 32, 128256, 2048),
 }
 
 

@@ -22,6 +22,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+ALL = 1 << 10  # cores: of a step that runs beside no other
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

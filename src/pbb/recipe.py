@@ -191,9 +191,17 @@ class Recipe(Strict):
                 raise ValueError(
                     f"stages.{name}.templates: the documents are those of other stages: give mix"
                 )
+            if len(set(stage.of)) < len(stage.of):
+                raise ValueError(
+                    f"stages.{name}.of: a stage twice: give exposures to see its documents more often"
+                )
             for other in stage.of:
                 if other not in self.stages or self.stages[other].of:
                     raise ValueError(f"stages.{name}.of: no stage {other!r} with a mix of its own")
+                if stage.drawn and self.stages[other].templates != self.templates_of(name):
+                    raise ValueError(
+                        f"stages.{name}.of: {stage.of[0]} and {other} differ in templates, and one draws all its documents: give mix"
+                    )
             if stage.method == "grpo" and any(part.kind != "execution" for part in self.mix(name)):
                 raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
             for part in stage.mix:
@@ -208,6 +216,13 @@ class Recipe(Strict):
                 if stage_name not in self.stages:
                     raise ValueError(
                         f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}"
+                    )
+            for group in self.groups():
+                seen = {place for shown in self._spans(name, group) for place in shown}
+                if group not in arm.programs and seen and len(seen) <= max(seen) - min(seen):
+                    raise ValueError(
+                        f"arms.{name}: its stages show programs of {group} that do not lie side by side, and it would be asked about "
+                        f"those between as well: say which under arms.{name}.programs"
                     )
         for number, claim in enumerate(self.hypotheses):
             for key, name in (("arm", claim.arm), ("above", claim.above)):
@@ -284,30 +299,37 @@ class Recipe(Strict):
 
     def source(self, stage: str) -> str:
         """The first stage with the very documents of this one: stages that differ in how they are trained alone share them."""
-        mix, phrasings = self.mix(stage), self.stages[stage].templates
+        mix, phrasings = self.mix(stage), self.templates_of(stage)
         return next(
             name
             for name, other in self.stages.items()
-            if other.drawn and self.mix(name) == mix and other.templates == phrasings
+            if other.drawn and self.mix(name) == mix and self.templates_of(name) == phrasings
         )
+
+    def templates_of(self, stage: str) -> Phrasings | None:
+        """How many phrasings a stage's documents are drawn in, its own number or that of the stages it is made of; None for the recipe's."""
+        s = self.stages[stage]
+        return self.stages[s.of[0]].templates if s.of else s.templates
 
     def shown(self, arm: str) -> dict[Group, Some]:
         """By group, which programs an arm is asked about, where that is not all: those that it names, else those that its stages show."""
         found: dict[Group, Some] = {}
         for group in self.groups():
-            size = self.size(group)
-            spans = [
-                span(part.programs, size)
-                for stage in self.arms[arm].stages
-                for part in self.mix(stage)
-                if isinstance(part, Share) and part.group == group
-            ]
             named = self.arms[arm].programs.get(group)
-            spans = [span(named, size)] if named else spans
+            spans = [span(named, self.size(group))] if named else self._spans(arm, group)
             if spans:
                 first, end = min(s.start for s in spans), max(s.stop for s in spans)
                 found[group] = (first, end) if first else end
         return {group: some for group, some in found.items() if some != self.size(group)}
+
+    def _spans(self, arm: str, group: Group) -> list[range]:
+        """Which places of a group the stages of an arm show, a span for each part of their mixes."""
+        return [
+            span(part.programs, self.size(group))
+            for stage in self.arms[arm].stages
+            for part in self.mix(stage)
+            if isinstance(part, Share) and part.group == group
+        ]
 
     def documents(self, stage: str) -> float:
         """How many documents a stage has, on average where shares are fractional."""

@@ -11,7 +11,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from pbb.graph import Step
+from pbb.estimate import places
+from pbb.graph import ALL, Step
 from pbb.machine import amx
 from pbb.models.place import EMBEDDED, small
 
@@ -54,7 +55,6 @@ SCORE = (
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
-ALL = 1 << 10  # cores: a model too large to train beside another one
 # What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
 # without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update; how it divides with AMX is a guess, their sum is not.
 SECONDS = {
@@ -203,7 +203,7 @@ def _documents(recipe: Recipe, stage: str, seed: int, programs: Step) -> Step:
         config={
             "stage": stage,
             "mix": mix,
-            "templates": (recipe.stages[stage].templates or recipe.templates).model_dump(),
+            "templates": (recipe.templates_of(stage) or recipe.templates).model_dump(),
             "phrasings": recipe.data.templates,
             "seed": seed,
             **({"chats": chats} if chats else {}),
@@ -279,6 +279,7 @@ def _evaluation(
             *((*LANGUAGE, "pbb.evaluation.sample") if e.samples else ()),
             *(("pbb.evaluation.phrasing",) if e.phrasing else ()),
         ),
+        cores=places(recipe.start(arm), e.batch_size),
         expected_seconds=2 + recipe.questions(arm) * _guess("question", recipe.start(arm)),
     )
 

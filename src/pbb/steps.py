@@ -48,7 +48,9 @@ def join_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, p
 
     from pbb.documents.corpus import read_documents
 
-    documents = [d for folder in inputs.values() for d in read_documents(folder / "documents.jsonl")]
+    documents = [
+        d for _, folder in sorted(inputs.items()) for d in read_documents(folder / "documents.jsonl")
+    ]
     random.Random(f"join:{config['seed']}:{config['stage']}").shuffle(documents)
     _write_documents(documents, out)
 
