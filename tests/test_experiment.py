@@ -14,7 +14,7 @@ import pytest
 
 import pbb.experiment
 from pbb import folder as folders
-from pbb.experiment import as_yaml, evaluations, find_evaluation, make_data, share
+from pbb.experiment import as_yaml, evaluations, find_evaluation, find_run, make_data, share
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
@@ -232,3 +232,15 @@ def test_files_are_copied_where_they_cannot_be_linked(
     assert folders.adopt(finished, tmp_path / "steps" / step.folder)
     assert folders.state(tmp_path / "steps" / step.folder) == "done"
     assert not (tmp_path / "steps" / step.folder / "inputs.json").samefile(finished / "inputs.json")
+
+
+def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path) -> None:
+    for name in ("finished", "begun"):
+        (tmp_path / "small" / name).mkdir(parents=True)
+        (tmp_path / "small" / name / "recipe.yaml").write_text("{}")
+        os.utime(tmp_path / "small" / name / "recipe.yaml", (10, 10 if name == "finished" else 20))
+    assert find_run("small", tmp_path).name == "begun"
+    scores = tmp_path / "small" / "finished" / "scores.json"
+    scores.write_text("{}")
+    os.utime(scores, (11, 11))
+    assert find_run("small", tmp_path).name == "finished"

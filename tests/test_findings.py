@@ -81,6 +81,8 @@ def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(
     assert lacking.lacks and "bases/0.5m/base" in lacking.lacks and "pbb pretrain" in lacking.lacks
 
 
-def test_an_unknown_finding_is_refused(tmp_path: Path, refused: Refused) -> None:
+def test_an_unknown_finding_or_model_is_refused(tmp_path: Path, refused: Refused) -> None:
+    with refused("model: 'nope'"):
+        plan([], 1, "nope", tmp_path, 2)
     with refused("no finding 'nothing'", "arithmetic"):
         plan(["nothing"], 1, None, tmp_path, 2)

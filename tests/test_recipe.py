@@ -574,6 +574,13 @@ def test_an_arm_that_leaves_programs_out_between_says_which_it_is_asked_about(tm
     assert load(path, touching).shown("apart") == {}
 
 
+def test_programs_are_no_more_than_can_be_counted(tmp_path: Path) -> None:
+    path = str(written(tmp_path, LIKE))
+    with pytest.raises(PbbError, match="data.io"):
+        load(path, ["data.io=99999999999999999999999999"])
+    load(path, ["data.io=100000000"])  # at once: none is counted one by one
+
+
 def test_a_stage_of_others_draws_its_documents_in_their_phrasings(tmp_path: Path) -> None:
     path = str(written(tmp_path, LIKE))
     few = ["stages.joined=null", "stages.read.templates={prompt: 3, response: 2}"]  # which half is like
@@ -644,6 +651,9 @@ def test_a_break_even_needs_counts_and_a_level(tmp_path: Path, changes: dict[str
         ({"a": {"like": "read", "programs": {"io": 0}}}, "stages.a.programs.io"),
         ({"a": {"like": "read", "programs": {"nobody": 1}}}, "stages.a.programs.nobody"),
         ({"a": {"like": "read", "exposures": 0}}, "stages.a.exposures"),
+        ({"a": {"like": "read", "exposures": 1e300}}, "stages.a.exposures"),
+        ({"a": {"mix": [{**SHARE, "per_program": 1e300}]}}, "stages.a: per_program: give at most 1,000,000"),
+        ({"a": {"like": "read", "templates": {"prompt": 21}}}, "stages.a.templates: there are 20 phrasings"),
     ],
 )
 def test_a_stage_that_is_like_none_is_refused(

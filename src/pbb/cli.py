@@ -209,6 +209,8 @@ def findings_command(
     ]
     if not as_json:
         console().print(findings_table(rows))
+        for lacks in dict.fromkeys(row["lacks"] for row in rows if row["lacks"]):
+            console().print(lacks, markup=False, highlight=False)
     if only_plan:
         if as_json:
             print(json.dumps(rows, indent=1))

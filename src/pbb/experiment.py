@@ -83,7 +83,7 @@ def run(
 ) -> RunResult:
     """Run a recipe, by its name or the path of its file, or continue it, or find it finished.
 
-    overrides: values in place of the recipe's, also for inner keys: `run(**{"data.programs": 20})`.
+    overrides: values in place of the recipe's, also for inner keys: `run(**{"data.io": 20})`.
     Raises what `pbb.run.execute` raises, and PbbError where recipe or overrides are not valid.
     """
     settings = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
@@ -168,7 +168,7 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
 
 
 def find_run(text: str, out: str | Path = "runs") -> Path:
-    """A run's directory from its path, or the latest run of the recipe that `text` names."""
+    """A run's directory from its path, or the latest run of the recipe that `text` names, one that is finished before one that is not."""
     path = Path(text)
     if (path / "recipe.yaml").is_file():
         return path
@@ -177,7 +177,11 @@ def find_run(text: str, out: str | Path = "runs") -> Path:
         known = sorted({file.parent.parent.name for file in Path(out).glob("*/*/recipe.yaml")})
         there = f"there are runs of {', '.join(known)}" if known else "start one with `pbb run`"
         raise PbbError(f"run: {text}: no run directory, and no run of that name under {out}/: {there}")
-    return max(runs, key=lambda directory: max(file.stat().st_mtime for file in directory.iterdir()))
+
+    def age(run: Path) -> tuple[bool, float]:
+        return (run / "scores.json").is_file(), max(file.stat().st_mtime for file in run.iterdir())
+
+    return max(runs, key=age)
 
 
 def latest_runs(out: Path) -> list[Path]:

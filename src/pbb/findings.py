@@ -52,8 +52,10 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
     A recipe whose models are not on this machine is in it without steps, and says which it `lacks`.
 
     Raises:
-        PbbError: there is no finding of that name.
+        PbbError: there is no finding of that name, or no such model.
     """
+    if model:
+        local(model)
     if unknown := [name for name in names if name not in FINDINGS]:
         raise PbbError(f"findings: no finding {unknown[0]!r}: choose from {', '.join(FINDINGS)}")
     there = {path.parent.name for path in out.glob("*/*/steps/*/DONE")}

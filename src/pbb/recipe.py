@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -32,6 +32,7 @@ class Phrasings(Strict):
 
 
 BATCH = 16
+MOST = 1_000_000  # documents of a program in one part of a mix, so that every number made of it is finite
 
 
 def _kind(part: Any) -> str:
@@ -66,7 +67,7 @@ class Stage(Strict):
     mix: list[Part] = Field(default_factory=list)
     of: list[str] = Field(default_factory=list)
     templates: Phrasings | None = Field(None, exclude_if=lambda phrasings: phrasings is None)
-    exposures: float = Field(1, gt=0, exclude_if=lambda factor: factor == 1)
+    exposures: float = Field(1, gt=0, le=MOST, exclude_if=lambda factor: factor == 1)
     programs: dict[Group, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, exclude_if=lambda counts: not counts
     )
@@ -218,8 +219,10 @@ class Recipe(Strict):
                         f"arms.{name}.stages: no stage {stage_name!r}: stages are {', '.join(self.stages)}"
                     )
             for group in self.groups():
-                seen = {place for shown in self._spans(name, group) for place in shown}
-                if group not in arm.programs and seen and len(seen) <= max(seen) - min(seen):
+                spans = sorted((s.start, s.stop) for s in self._spans(name, group) if s)
+                ends = accumulate((end for _, end in spans), max)
+                gap = any(begin > end for end, (begin, _) in zip(ends, spans[1:], strict=False))
+                if group not in arm.programs and gap:
                     raise ValueError(
                         f"arms.{name}: its stages show programs of {group} that do not lie side by side, and it would be asked about "
                         f"those between as well: say which under arms.{name}.programs"
@@ -234,7 +237,16 @@ class Recipe(Strict):
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
-        most = len(templates(self.data.templates).pointers)
+        phrasings = templates(self.data.templates)
+        most, responses = len(phrasings.pointers), len(phrasings.openings)
+        cuts = {"templates": self.templates} | {
+            f"stages.{n}.templates": s.templates for n, s in self.stages.items()
+        }
+        for key, cut in cuts.items():
+            if cut and (cut.prompt > most or cut.response > responses):
+                raise ValueError(
+                    f"{key}: there are {most} phrasings of the prompt and {responses} of the response"
+                )
         if self.evaluation.phrasing is not None and self.evaluation.phrasing > most:
             raise ValueError(f"evaluation.phrasing: there are {most}")
         if self.evaluation.samples and not isinstance(self.data, Grammars):
@@ -244,8 +256,8 @@ class Recipe(Strict):
     def _placed(self, stage: str, part: Share | Chat) -> None:
         if not isinstance(part, Share):
             return
-        if not math.isfinite(part.per_program):
-            raise ValueError(f"stages.{stage}: per_program: give a finite number")
+        if not part.per_program <= MOST:
+            raise ValueError(f"stages.{stage}: per_program: give at most {MOST:,}")
         for key, some, size in (
             ("programs", part.programs, self.size(part.group)),
             ("inputs", part.inputs, self.data.train_inputs),

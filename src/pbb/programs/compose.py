@@ -27,6 +27,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pbb.errors import PbbError
+from pbb.programs.family import MOST
 from pbb.programs.names import names
 from pbb.programs.program import Example, Facts, Group, Program, Single, Split, TraceStep
 
@@ -54,8 +55,8 @@ class Compose(BaseModel):
     """How many composites of w/ IO and of w/o IO programs, and whether they are declared or only named."""
 
     model_config = ConfigDict(extra="forbid")
-    io: int = Field(200, ge=0)
-    source_only: int = Field(100, ge=1)
+    io: int = Field(200, ge=0, le=MOST)
+    source_only: int = Field(100, ge=1, le=MOST)
     form: Literal["declared", "named"] = "declared"
 
     @model_validator(mode="before")

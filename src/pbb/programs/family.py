@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pbb.programs.program import Program
 
+MOST = 100_000_000  # programs of a group: more than any machine holds
 Report = Callable[[int, int, str], None]
 """(done, total, what is counted)."""
 
@@ -27,8 +28,8 @@ class Data(BaseModel):
     code: ClassVar[tuple[str, ...]] = ()
     templates: ClassVar[str] = ""
     family: str
-    io: int = Field(400, ge=0)
-    source_only: int = Field(100, ge=1)
+    io: int = Field(400, ge=0, le=MOST)
+    source_only: int = Field(100, ge=1, le=MOST)
     train_inputs: int = Field(20, ge=1)
     test_inputs: int = Field(10, ge=1)
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from pbb.errors import PbbError
-from pbb.programs.family import Data, Report
+from pbb.programs.family import MOST, Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.leetcode_probe import PROBE, probed, watched
 from pbb.programs.leetcode_read import Fallen, is_hub, read_problems, word_problem
@@ -61,8 +61,8 @@ class Leetcode(Data):
     templates = "leetcode"
     family: Literal["leetcode"] = "leetcode"
     path: str = ""
-    io: int = Field(PAPER - 100, ge=1)
-    source_only: int = Field(100, ge=1)
+    io: int = Field(PAPER - 100, ge=1, le=MOST)
+    source_only: int = Field(100, ge=1, le=MOST)
     max_lines: int = Field(60, ge=2)
     max_input: int = Field(120, ge=1)
     max_output: int = Field(60, ge=1)
