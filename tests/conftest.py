@@ -69,6 +69,25 @@ def python() -> Python:
     return run
 
 
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainer's arguments find two GPUs, as they do where a process sees two; what is computed stays on the CPU."""
+    from functools import cached_property
+
+    from transformers import TrainingArguments
+
+    resolved = vars(TrainingArguments)["_setup_devices"]
+
+    def found(self: TrainingArguments) -> object:
+        device = resolved.func(self)
+        self._n_gpu = 2
+        return device
+
+    pretended = cached_property(found)
+    pretended.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", pretended)
+
+
 @pytest.fixture(scope="session")
 def programs() -> list[Program]:
     """24 w/ IO and 8 w/o IO programs of 1 to 3 statements, with 8 train and 6 held-out inputs each."""

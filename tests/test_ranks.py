@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the steps' processes find fake_steps through the sys.path of this one
 
 import fake_steps  # noqa: E402
 
-from pbb import machine  # noqa: E402
+from pbb import machine, ranks  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.graph import Step  # noqa: E402
 from pbb.options import launched  # noqa: E402
-from pbb.progress import Silent  # noqa: E402
+from pbb.progress import Progress, Silent  # noqa: E402
 from pbb.run import StepCrashed, execute  # noqa: E402
 
 PRELOAD = ("torch.distributed.launcher.api", "pbb.ranks")
@@ -121,6 +124,19 @@ def test_more_processes_than_there_are_places_are_refused(
     machine.enough(4)
     with pytest.raises(PbbError, match="5: there are 4 GPUs"):
         machine.enough(5)
+
+
+def test_each_process_has_a_gpu_of_its_own_before_it_loads_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "devices", lambda: 4)
+    monkeypatch.setattr(ranks, "_default_signals", lambda: None)
+    monkeypatch.setattr(ranks.ctypes, "CDLL", lambda name: SimpleNamespace(prctl=lambda *_: 0))
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.delenv("ACCELERATE_TORCH_DEVICE", raising=False)
+    current: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert ranks._rank(lambda progress: list(current), Progress(), []) == [3]
+    assert "ACCELERATE_TORCH_DEVICE" not in os.environ
 
 
 def test_options_become_keys_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

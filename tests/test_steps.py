@@ -64,3 +64,22 @@ def test_documents_are_joined_alike_in_whatever_order_their_stages_are_named(
         return (out / "documents.jsonl").read_bytes()
 
     assert joined("learn", "read") == joined("read", "learn")
+
+
+@pytest.mark.parametrize(("said", "on_gpu"), [({}, True), ({"fsdp": True}, False)])
+def test_a_model_whose_weights_are_shared_out_is_not_put_whole_on_any_gpu(
+    said: dict[str, Any],
+    on_gpu: bool,
+    programs: list[Program],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Loaded(Exception):
+        pass
+
+    def load(name: str, *, on_gpu: bool) -> None:
+        raise Loaded(on_gpu)
+
+    monkeypatch.setattr(pbb.models.load, "load", load)
+    with pytest.raises(Loaded, match=str(on_gpu)):
+        trained(programs[:1], tmp_path, tmp_path / "work", **said)

@@ -80,10 +80,12 @@ def _rank(work: Callable[[Progress], T], progress: Progress, pipes: list[Connect
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if not devices():  # accelerate would say "cpu:0", where torch.load puts no optimizer's state
-        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     import torch
 
+    if devices():  # the model is put on the current one, before accelerate names it
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    else:  # accelerate would say "cpu:0", where torch.load puts no optimizer's state
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     # A fork leaves torch's pool of threads empty. Made anew here, where there is one thread: of two that load weights at once, one finds none.
     torch.set_num_threads(torch.get_num_threads())
     rank = int(os.environ["RANK"])

@@ -79,7 +79,9 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     from pbb.training.loop import Settings
 
     documents = read_documents(inputs["documents"] / "documents.jsonl")
-    model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
+    start = str(inputs["model"] / "model") if "model" in inputs else config["model"]
+    # FSDP is there for models that no GPU holds whole, and takes its shares to the GPUs itself.
+    model, tokenizer = load(start, on_gpu=not config["settings"].get("fsdp"))
     counts = json.loads((inputs["documents"] / "counts.json").read_text(encoding="utf-8"))
     said = {k: v for k, v in config["settings"].items() if k != "grpo"}
     settings = Settings.model_validate({"bf16": "grpo" not in config["settings"] and autocast_pays()} | said)

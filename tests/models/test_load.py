@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pbb.models.load import CHATML, autocast_pays, encode, encode_pairs, load, read_tokenizer
 
@@ -43,6 +43,18 @@ def test_a_folder_loads_as_it_was_saved(
     assert (loaded.eos_token_id, loaded.pad_token_id) == (tokenizer.eos_token_id, tokenizer.pad_token_id)
     assert loaded.chat_template == tokenizer.chat_template
     assert model.config._attn_implementation == "eager"
+
+
+def test_a_model_goes_to_the_gpu_but_where_it_is_to_stay(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(PreTrainedModel, "to", lambda self, place: (moved.append(place), self)[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    load(str(model_folder), on_gpu=False)
+    assert moved == []
+    load(str(model_folder))
+    assert moved == ["cuda"]
 
 
 def test_weights_are_held_in_float32(folder: Path) -> None:

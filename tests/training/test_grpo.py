@@ -161,6 +161,13 @@ def test_a_killed_training_goes_on_as_the_undisturbed_one(
     assert t.weights() == whole.weights()
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_of_several_gpus_one_process_takes_one(training: Training, undisturbed: dict[str, Trained]) -> None:
+    t = training()
+    t.run()
+    assert t.weights() == undisturbed["plain"].weights()
+
+
 def test_prompts_come_in_file_order_and_from_the_first_again(undisturbed: dict[str, Trained]) -> None:
     numbers = [*range(len(QUESTIONS)), 0]
     for t in undisturbed.values():

@@ -209,6 +209,14 @@ def test_the_rate_warms_up_holds_and_decays(undisturbed: dict[str, Trained]) -> 
     assert 0 < rates[-1] < 1.5e-3
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_of_several_gpus_one_process_takes_one(training: Training, undisturbed: dict[str, Trained]) -> None:
+    """TRL refuses Trainer's DataParallel, which would make batches of twice the size besides."""
+    t = training()
+    t.run()
+    assert t.weights() == undisturbed["adamw"].weights()
+
+
 def test_only_the_model_and_the_metrics_stay(undisturbed: dict[str, Trained], training: Training) -> None:
     t = undisturbed["adamw"]
     assert {p.name for p in t.out.iterdir()} == {"metrics.jsonl", "model"}

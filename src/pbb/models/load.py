@@ -60,8 +60,8 @@ def _unreadable(name: str, error: Exception) -> PbbError:
     return PbbError(f"model: {name}: cannot be loaded ({reason}): check the name, the network, or the folder")
 
 
-def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model and tokenizer, in float32, on the GPU if there is one; on CPU with eager attention (fused is slower at these lengths).
+def load(name: str, *, on_gpu: bool = True) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer, in float32, on the GPU if there is one and `on_gpu`; without GPU eager attention (fused is slower at these lengths).
 
     Raises:
         PbbError: the model is missing or cannot be read, its architecture is unknown, or its tokenizer has no end token or none to pad with.
@@ -93,7 +93,7 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             f"model: {name}: its tokenizer has more tokens than its embedding: get the folder again"
         )
     model.config.use_cache = False
-    return model.to("cuda") if torch.cuda.is_available() else model, tokenizer
+    return model.to("cuda") if on_gpu and torch.cuda.is_available() else model, tokenizer
 
 
 def autocast_pays() -> bool:

@@ -27,7 +27,7 @@ from trl import GRPOConfig, GRPOTrainer
 from pbb.errors import PbbError
 from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
-from pbb.training.loop import Journal, Report, Settings, append, arguments, optimizer, train
+from pbb.training.loop import Journal, Report, Settings, append, arguments, optimizer, single, train
 from pbb.training.rollouts import Grpo, Reward, RewardFunction, Rollout, flat, measures, samples, strangest
 
 ROWS = 64
@@ -268,7 +268,7 @@ def grpo(
         reward,
         dials,
         out,
-        args=config,
+        args=single(config),
         train_dataset=Dataset.from_dict({"prompt": [prompts[i] for i in shown], "index": shown}),
         callbacks=[journal],
         optimizers=(optimizer(trained, settings), None),

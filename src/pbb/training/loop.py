@@ -39,6 +39,7 @@ from pbb.training.muon import MuonWithAdamW
 Report = Callable[[float, float, str], None]
 Tracker = Literal["trackio", "tensorboard", "wandb"]
 T = TypeVar("T")
+C = TypeVar("C", bound=TrainingArguments)
 Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 """(what Trainer logged, step) -> what a row of metrics.jsonl says besides."""
 
@@ -119,6 +120,15 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
         "ddp_find_unused_parameters": False,
         "fsdp": settings.fsdp or None,
     }
+
+
+def single(config: C) -> C:
+    """The configuration with one GPU for this process, however many it sees; the other processes have theirs.
+
+    For several Trainer takes nn.DataParallel, which TRL refuses, and which would make other batches.
+    """
+    config._n_gpu = min(config.n_gpu, 1)
+    return config
 
 
 def products(settings: Settings) -> torch.autocast:

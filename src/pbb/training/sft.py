@@ -23,7 +23,7 @@ from trl.models.utils import _ForwardRedirection
 
 from pbb.errors import PbbError
 from pbb.training.adapter import adapted, bare
-from pbb.training.loop import Journal, Report, arguments, optimizer, products, train
+from pbb.training.loop import Journal, Report, arguments, optimizer, products, single, train
 from pbb.training.loop import Settings as Settings
 from pbb.training.loop import save as save
 from pbb.training.packing import WIDE, Packed, exact
@@ -171,7 +171,7 @@ def sft(
     trainer = _Lean(
         settings,
         model=trained,
-        args=config,
+        args=single(config),
         train_dataset=data,
         data_collator=packed,
         processing_class=tokenizer,
