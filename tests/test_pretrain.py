@@ -5,11 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from pbb import cli, pretrain
 from pbb.documents import pretraining
@@ -85,6 +94,33 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
         "base in-context-trace source": 0.5
     }
     assert not (tmp_path / "base-strings").exists()
+
+
+class OnCpu:
+    """Random numbers that no tensor of another device can be multiplied by."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        self.numbers = numbers
+
+    def __getitem__(self, where: torch.Tensor) -> OnCpu:
+        return OnCpu(self.numbers[where])
+
+    def to(self, device: torch.device) -> torch.Tensor:
+        return self.numbers.to(device)
+
+
+def test_embeddings_are_drawn_on_the_cpu_and_taken_to_where_the_model_is(
+    tiny_llama: Callable[[int], LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, moved = tiny_llama(0), tiny_llama(0)
+    pretrain._embed_anew(plain, tokenizer, ["What is 7?"], 3)
+    drawn = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *shape, **named: OnCpu(drawn(*shape, **named)))
+    pretrain._embed_anew(moved, tokenizer, ["What is 7?"], 3)
+    weights = [model.get_input_embeddings().weight for model in (plain, moved, tiny_llama(0))]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2][: len(tokenizer)])
 
 
 @pytest.mark.parametrize(

@@ -200,8 +200,9 @@ def _embed_anew(
     met = torch.tensor([i in seen for i in range(len(tokenizer))])
     with torch.no_grad():
         weight: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+        # On the CPU, whose random numbers are the same everywhere.
         drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
-        weight[~met] = weight[met].mean(0) + weight[met].std(0) * drawn[~met]
+        weight[~met] = weight[met].mean(0) + weight[met].std(0) * drawn[~met].to(weight.device)
 
 
 def _texts(documents: Sequence[Document]) -> Iterator[str]:
