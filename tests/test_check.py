@@ -76,6 +76,49 @@ def test_a_function_may_call_itself_with_a_value(tmp_path: Path) -> None:
     assert faults(written(tmp_path, remark)) == [(1, "leak")]
 
 
+SHOUT = "def shout(text, mark='!', times=1.0):\n    {}\n    return text.upper() + mark\n"
+TOLD = [
+    'shout("ab")',
+    "shout(text='ab')",
+    "shout('ab', '!')",
+    'shout("ab", times=1.00)',
+    "shout([\"ab\",\n    ...     3], 'x')",
+]
+
+
+def shouted(docstring: str) -> dict[str, Any]:
+    """A program of strings, the first two of whose examples are the calls in TOLD, with something in its docstring."""
+    inputs = [["ab"], [["ab", 3], "x"], *([c * n] for c in "cdef" for n in (1, 2, 3))]
+    examples = [
+        {"args": args, "output": f"{args[0]}!".upper(), "split": "test" if n < 4 else "train"}
+        for n, args in enumerate(inputs)
+    ]
+    source = SHOUT.format(f'"""Loud.\n\n    >>> {docstring}\n    \'AB!\'\n    """')
+    return record("shout", source=source, examples=examples)
+
+
+@pytest.mark.parametrize("call", TOLD)
+def test_a_call_that_is_spelled_in_another_way_is_a_leak(call: str, tmp_path: Path) -> None:
+    """Quotes, keywords, defaults and figures may be written otherwise than Python's repr writes them."""
+    path = written(tmp_path, shouted(call), record("d", 5))
+    assert faults(path) == [(1, "leak")]
+    with pytest.raises(PbbError, match="1 without a behavioural twin, .* and without a call in their own"):
+        drawn(path, io=0, source_only=2)
+
+
+def test_a_call_of_other_values_is_no_fault_and_no_w_o_io_program(tmp_path: Path) -> None:
+    """A pair is a pair, asked for or not; a pointer or a signature in a docstring is none."""
+    path = written(tmp_path, shouted("shout('zz')"), record("d", 5))
+    assert faults(path) == []
+    for seed in range(5):
+        data = Brought(path=str(path), io=1, source_only=1, train_inputs=8, test_inputs=4)
+        assert [p.name for p in data.programs(seed, 4, lambda done, total, what: None)] == ["d", "shout"]
+    assert (
+        len(drawn(written(tmp_path, shouted("shout(text, times=2)"), record("d", 5)), io=0, source_only=2))
+        == 2
+    )
+
+
 def test_an_empty_file_is_a_fault(tmp_path: Path) -> None:
     assert faults(written(tmp_path)) == [(1, "empty")]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import json
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from pydantic import ValidationError
 
 from pbb.errors import PbbError
 from pbb.evaluation.answer import equal
-from pbb.programs.brought import tells
+from pbb.programs.calls import Asked, remarks
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -134,29 +133,14 @@ def _examples(number: int, p: Program) -> Iterator[Fault]:
             "literal",
             f"{call}: arguments or output are no short literals (finite, at most {MOST} characters)",
         )
-    code = _code(p.source)
-    told = [call[:80] for call in tells(p) if re.sub(r"\s+", "", call) not in code]
-    for call in told[:SAID]:
-        yield Fault(number, p.name, "leak", f"{call} stands in a docstring or comment: take it out")
+    for call in Asked(p, p.examples).told(remarks(p.source))[:SAID]:
+        yield Fault(number, p.name, "leak", f"{call[:80]} stands in a docstring or comment: take it out")
     train = {repr((e.args, e.kwargs)) for e in p.examples if e.split == "train"}
     leaks = [
         e.call(p.entry)[:80] for e in p.examples if e.split == "test" and repr((e.args, e.kwargs)) in train
     ]
     for call in leaks[:SAID]:
         yield Fault(number, p.name, "leak", f"{call} stands in both splits")
-
-
-def _code(source: str) -> str:
-    """The source without its docstrings, comments and white space; nothing where it is no Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Expr(value=ast.Constant(value=str())):
-                node.value = ast.Constant(None)
-    return re.sub(r"\s+", "", ast.unparse(tree))
 
 
 def _literal(value: object) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pbb.errors import PbbError
+from pbb.programs.calls import Asked, remarks, with_values
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -32,10 +33,8 @@ def defines(source: str, entry: str) -> bool:
 
 
 def tells(p: Program) -> list[str]:
-    """The calls of a program's examples that stand in its own source, as a docstring's do."""
-    text = re.sub(r"\s+", "", p.source)
-    calls = [e.call(p.entry) for e in p.examples]
-    return [call for call in calls if re.sub(r"\s+", "", call) in text]
+    """The calls of its own that a source tells: with values in a docstring or comment, or those of its examples, in its code too."""
+    return with_values(remarks(p.source), p.entry) + Asked(p, p.examples).told(p.source)
 
 
 class Brought(Data):
@@ -45,7 +44,7 @@ class Brought(Data):
     allow_code: whether these programs may be executed (isolated), to find twins and to judge the wrong-source arm.
     """
 
-    code = ("pbb.programs.brought", "pbb.programs.twins", "pbb.programs.observed")
+    code = ("pbb.programs.brought", "pbb.programs.calls", "pbb.programs.twins", "pbb.programs.observed")
     templates = "python"
     family: Literal["file"] = "file"
     path: str

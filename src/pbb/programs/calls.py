@@ -1,0 +1,165 @@
+"""Calls of a program that a text holds, code or not: what a declaration may not tell of a program that is to be known by its source alone.
+
+The example `Zibdax("ab", n=2)` may stand in a docstring as `Zibdax('ab')`, where 2 is the default: calls are the same if they give the
+parameters the same values, however they are written.
+
+Contract: nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pbb.programs.program import Example, Program
+
+START = r"(?:(?<!\w)|(?<=\\[abfnrtv]))"
+"""Where a name may begin: also behind an escape, as in the repr of a text."""
+DEEPEST = 50
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+CONTINUED = re.compile(r"\n[ \t]*(?:\.\.\.|#)")
+TOKEN = re.compile(r"""'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|[()\[\]{}]""")
+
+
+def remarks(source: str) -> str:
+    """The docstrings, other strings and comments of a source; all of it where it is no Python."""
+    try:
+        ast.parse(source)
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (*NO_PYTHON, tokenize.TokenError):
+        return source
+    strings = [_literal(_parsed(t.string)) for t in tokens if t.type == tokenize.STRING]
+    comments = [t.string for t in tokens if t.type == tokenize.COMMENT]
+    return "\n".join([*(s for s in strings if isinstance(s, str)), *comments])
+
+
+def with_values(text: str, entry: str) -> list[str]:
+    """The calls of a function in a text that give values, and no variables, for all arguments."""
+    return [written for written, call in _calls(text, entry) if call.args or call.keywords]
+
+
+class Asked:
+    """The calls of some of a program's examples, to be found in texts."""
+
+    def __init__(self, p: Program, examples: Sequence[Example]) -> None:
+        self.entry = p.parts[-1].entry if p.only_named else p.entry
+        self.signature = _signature(p)
+        self.nested = (
+            {ast.dump(ast.parse(p.call(e), mode="eval").body) for e in examples} if p.only_named else set()
+        )
+        self.values = [] if p.only_named else [_bound(self.signature, e.args, e.kwargs) for e in examples]
+
+    def told(self, text: str) -> list[str]:
+        """Those of the calls that stand in a text, as written there; one of a function without parameters tells nothing."""
+        return [
+            written
+            for written, call in _calls(text, self.entry)
+            if (self.nested and ast.dump(call) in self.nested)
+            or ((given := _given(self.signature, call)) and given in self.values)
+        ]
+
+
+def _calls(text: str, entry: str) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a function in a text without a variable among its arguments, as written and as read; a definition is none."""
+    text = CONTINUED.sub("\n", text)
+    for found in re.finditer(rf"{START}{re.escape(entry)}\s*\(", text):
+        end = _closed(text, found.end())
+        if end is None or re.search(r"\bdef\s+$", text[max(0, found.start() - 20) : found.start()]):
+            continue
+        written = text[found.start() : end]
+        try:
+            call = _parsed(written)
+        except NO_PYTHON:
+            continue
+        if isinstance(call, ast.Call) and not _open(call):
+            yield " ".join(written.split()), call
+
+
+def _parsed(text: str) -> ast.expr:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes, in a text that may be prose
+        return ast.parse(text, mode="eval").body
+
+
+def _closed(text: str, start: int) -> int | None:
+    """The place behind the bracket that closes the one before `start`."""
+    depth = 1
+    for token in TOKEN.finditer(text, start):
+        depth += 1 if token[0] in "([{" else -1 if token[0] in ")]}" else 0
+        if depth == 0:
+            return token.end()
+        if depth > DEEPEST:
+            return None
+    return None
+
+
+def _open(call: ast.Call) -> bool:
+    """Whether an argument holds a variable, or the three dots of prose."""
+    called = {id(node.func) for node in ast.walk(call) if isinstance(node, ast.Call)}
+    return any(
+        (isinstance(node, ast.Name) and id(node) not in called)
+        or (isinstance(node, ast.Constant) and node.value is ...)
+        for node in ast.walk(call)
+    )
+
+
+def _signature(p: Program) -> inspect.Signature | None:
+    try:
+        tree = ast.parse(p.source)
+    except NO_PYTHON:
+        return None
+    a = next((n.args for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == p.entry), None)
+    if a is None:
+        return None
+    kind, none = inspect.Parameter, inspect.Parameter.empty
+    rows: list[tuple[ast.arg, Any, ast.expr | None]] = []
+    rows += [(x, kind.POSITIONAL_ONLY, None) for x in a.posonlyargs]
+    rows += [(x, kind.POSITIONAL_OR_KEYWORD, None) for x in a.args]
+    without = len(rows) - len(a.defaults)
+    rows[without:] = [(x, how, d) for (x, how, _), d in zip(rows[without:], a.defaults, strict=True)]
+    rows += [(a.vararg, kind.VAR_POSITIONAL, None)] if a.vararg else []
+    rows += [(x, kind.KEYWORD_ONLY, d) for x, d in zip(a.kwonlyargs, a.kw_defaults, strict=True)]
+    rows += [(a.kwarg, kind.VAR_KEYWORD, None)] if a.kwarg else []
+    try:
+        return inspect.Signature(
+            [kind(x.arg, how, default=none if d is None else _literal(d)) for x, how, d in rows]
+        )
+    except ValueError:  # a parameter twice, which only the compiler refuses
+        return None
+
+
+def _given(signature: inspect.Signature | None, call: ast.Call) -> dict[str, Any] | None:
+    """What a call as text gives the parameters; nothing where it gives no literals, or does not fit."""
+    args = [_literal(arg) for arg in call.args]
+    kwargs = {str(k.arg): _literal(k.value) for k in call.keywords}
+    if any(isinstance(value, ast.expr) for value in [*args, *kwargs.values()]):
+        return None
+    return _bound(signature, args, kwargs)
+
+
+def _bound(
+    signature: inspect.Signature | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> dict[str, Any] | None:
+    """By parameter, the values of a call, those left out by default; None where it does not fit. Without a signature, as it is called."""
+    if signature is None:
+        return {"args": list(args), "kwargs": kwargs}
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return None
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal; anything else as it is."""
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return node

@@ -1,0 +1,89 @@
+"""Calls in a text: the same values in any spelling, docstrings and comments apart from code, and what is no call with values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbb.programs.calls import Asked, remarks, with_values
+from pbb.programs.program import Example, Facts, Program
+
+HEAD = "def f(x, n=2, *, mark='!'):\n    return (x, n, mark)\n"
+
+
+def program(source: str, *args: Any, **kwargs: Any) -> Program:
+    example = Example(args=list(args), kwargs=kwargs, output=0, split="test")
+    return Program(
+        name="f",
+        entry="f",
+        source=source,
+        family="mine",
+        group="io",
+        examples=[example],
+        facts=Facts(length=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "kwargs"),
+    [
+        ("f(7)", [7], {}),
+        ("see m.f( 7 ,2)", [7], {}),
+        ("f(x=7)", [7], {}),
+        ("f(7)", [7, 2], {"mark": "!"}),
+        ("f(n=3, x=7)", [7, 3], {}),
+        ("f(7, mark='?')", [7], {"mark": "?"}),
+        ('f("ab")', ["ab"], {}),
+        ("f('it\\'s)')", ["it's)"], {}),
+        ("f(2.50)", [2.5], {}),
+        ("f(+0x10)", [16], {}),
+        ("f({'a': [1,\n   (2, 3)]})", [{"a": [1, (2, 3)]}], {}),
+        (">>> f([1,\n...    2])", [[1, 2]], {}),
+        ("# f([1,\n#    2])", [[1, 2]], {}),
+        ("'says\\nf(7)'", [7], {}),
+    ],
+)
+def test_a_call_is_known_by_its_values(text: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    p = program(HEAD, *args, **kwargs)
+    assert Asked(p, p.examples).told(text) and with_values(text, "f")
+    assert Asked(p, []).told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["f(8)", "f(7, 3)", "f(7, mark='?')", "f(7, 2, 3)", "f(x=7, y=1)", "g(7)", "of(7)", "f (x)", "f(7", "def f(x=7): ...", "f[7]", "f 7",
+     "f(n, 7)", "f(...)", "f(7, ...)", "f(x's)", "f(" * 500],
+)  # fmt: skip
+def test_what_is_no_call_of_an_example(text: str) -> None:
+    p = program(HEAD, 7)
+    assert Asked(p, p.examples).told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["f(x)", "f(n - 1)", "f(x, n=2)", "f(*items)", "f(...)", "f()", "def f(x=7)", "def  f(7)", "f(7"]
+)
+def test_a_call_with_a_variable_gives_no_values(text: str) -> None:
+    assert with_values(text, "f") == []
+
+
+def test_a_call_of_nothing_tells_only_what_defaults_make_of_it() -> None:
+    p = program("def f(x=3):\n    return x\n", 3)
+    assert Asked(p, p.examples).told("f()") == ["f()"]
+    p = program("def f():\n    return 3\n")
+    assert Asked(p, p.examples).told("f()") == []
+
+
+def test_remarks_are_what_is_no_code() -> None:
+    source = 'def f(x):\n    """One\n\n    >>> f("a\\\\n")\n    """\n    f(8)  # f(9)\n    return f"{f(1)}" + \'f(2)\'\n'
+    assert with_values(remarks(source), "f") == ['f("a\\n")', "f(2)", "f(9)"]
+    assert remarks("def f(:") == "def f(:"
+
+
+@given(st.text(alphabet="f()[]{}'\"\\,.=#: 7xn\n", max_size=80))
+def test_any_text_is_taken(text: str) -> None:
+    p = program(HEAD, 7)
+    assert set(Asked(p, p.examples).told(text)) <= set(with_values(text, "f"))
+    remarks(text)
