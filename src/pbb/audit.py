@@ -46,6 +46,8 @@ class Made:
     folder: Path
     record: dict[str, Any]
     step: Step | None
+    why: str
+    """Why there may be no such step today."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,18 +73,27 @@ def audit(
     if unknown := [kind for kind in only if kind not in checks.KINDS]:
         raise PbbError(f"audit: no kind of step {unknown[0]!r}: choose from {', '.join(checks.KINDS)}")
     recipe = load(run / "recipe.yaml", [], None, None)
-    graph = {step.folder: step for step in graph_of(recipe)}
-    made = {
-        path.parent.name: Made(path.parent, record, graph.get(path.parent.name))
+    graph: dict[str, Step] = {}
+    why = "made by other code than is installed now"
+    try:
+        graph = {step.folder: step for step in graph_of(recipe)}
+    except PbbError as error:  # data or a model that is not where the run was made
+        why = f"the steps of its recipe are not known here: {error}"
+    records = {
+        path.parent: folders.read_json(path)
         for path in sorted(run.glob("steps/*/inputs.json"))
-        if isinstance(record := folders.read_json(path), dict)
-        and ".broken" not in path.parent.name
-        and (path.parent / "DONE").exists()
+        if ".broken" not in path.parent.name and (path.parent / "DONE").exists()
     }
+    made = {
+        folder.name: Made(folder, record, graph.get(folder.name), why)
+        for folder, record in records.items()
+        if _whole(record)
+    }
+    damaged = [folder.name for folder in records if folder.name not in made]
     wanted = [made[name] for name in graph if name in made]
     work: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("recipe", lambda: _recipe(run, recipe.hash())),
-        ("steps", lambda: _steps(list(made.values()), graph)),
+        ("steps", lambda: _steps(list(made.values()), damaged, graph, why)),
         ("environment", lambda: _environment(run, list(made.values()))),
     ]
     # where the code has changed since, the files are still held against one another
@@ -117,8 +128,18 @@ def _recipe(run: Path, digest: str) -> Iterator[Finding]:
     yield Finding("recipe.yaml is the recipe of this folder", "agrees" if same else "differs", detail)
 
 
-def _steps(made: list[Made], graph: dict[str, Step]) -> Iterator[Finding]:
-    wrong = [m.folder.name for m in made if named(m.record) != m.folder.name]
+def _whole(record: object) -> bool:
+    match record:
+        case {"kind": str(), "function": str(), "config": dict(), "code": str(), "parents": dict()}:
+            return True
+    return False
+
+
+def _steps(made: list[Made], damaged: list[str], graph: dict[str, Step], why: str) -> Iterator[Finding]:
+    wrong = [
+        *(f"{name} (its inputs.json is damaged)" for name in damaged),
+        *(m.folder.name for m in made if named(m.record) != m.folder.name),
+    ]
     yield Finding(
         "every step's record hashes to its folder's name",
         "differs" if wrong else "agrees",
@@ -130,6 +151,9 @@ def _steps(made: list[Made], graph: dict[str, Step]) -> Iterator[Finding]:
         "differs" if broken else "agrees",
         ", ".join(broken[:3]) if broken else f"{len(made)} steps, by size and (small files) digest",
     )
+    if not graph:
+        yield Finding("the run is the graph of its recipe", "not checked", why)
+        return
     absent = [name for name in graph if name not in {m.folder.name for m in made}]
     known = {m.record["kind"] for m in made}
     lacking = {graph[name].kind for name in absent} - known
@@ -170,16 +194,20 @@ def named(record: dict[str, Any]) -> str:
     return f"{record['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def again(m: Made, name: str) -> Finding | None:
-    """The step carried out anew in a folder of its own: is its file the same, byte for byte? None where its code has changed."""
+def again(m: Made, name: str, check: str) -> Finding:
+    """The step carried out anew in a folder of its own: is its file the same, byte for byte?
+
+    Not where its code has changed, nor where that would execute programs of others: whoever made the run allowed it, the auditor did not.
+    """
     import importlib
 
     if m.step is None:
-        return None
+        return Finding(check, "not checked", m.why)
+    if m.config.get("data", {}).get("allow_code"):
+        return Finding(check, "not checked", "programs of others are not executed by an audit")
     module, _, function = m.step.function.partition(":")
     inputs = {key: m.folder.parent / folder for key, folder in m.record["parents"].items()}
     with tempfile.TemporaryDirectory() as folder:
         getattr(importlib.import_module(module), function)(m.config, inputs, Path(folder), Progress())
         same = (Path(folder) / name).read_bytes() == (m.folder / name).read_bytes()
-    label = m.step.label
-    return Finding(f"{label}, made again", "agrees" if same else "differs", f"{name}, byte for byte")
+    return Finding(check, "agrees" if same else "differs", f"{name}, byte for byte")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pbb.audit import SAME, TEXTS, WIDTH, Finding, Made, Verdict, again
 from pbb.documents.corpus import read_documents
@@ -16,6 +17,9 @@ from pbb.evaluation.answer import parse
 from pbb.evaluation.recount import cells, verdict
 from pbb.programs.program import Program, read_programs
 from pbb.programs.sandbox import Worker
+
+if TYPE_CHECKING:
+    from pbb.evaluation.ask import Question
 
 OURS = ("arithmetic", "ciphers", "grammars")
 """Families whose programs pbb wrote: only those are executed here."""
@@ -41,11 +45,10 @@ def _programs_of(m: Made) -> list[Program]:
 
 def programs(m: Made) -> Iterator[Finding]:
     """Drawn again from the seed; every example executed again."""
-    yield again(m, "programs.jsonl") or Finding(
-        f"{_label(m)}, made again", "not checked", "made by other code than is installed now"
-    )
+    yield again(m, "programs.jsonl", f"{_label(m)}, made again")
     known = read_programs(m.folder / "programs.jsonl")
-    mine = [p for p in known if p.family in OURS]
+    # a file that somebody brought may call its programs by a family of ours
+    mine = [p for p in known if p.family in OURS] if m.config["data"]["family"] in OURS else []
     if not mine:
         yield Finding(
             f"{_label(m)}, executed", "not checked", "programs of others are not executed by an audit"
@@ -66,9 +69,7 @@ def programs(m: Made) -> Iterator[Finding]:
 
 def documents(m: Made) -> Iterator[Finding]:
     """Rendered again from the programs; held against the leak proof; counted."""
-    yield again(m, "documents.jsonl") or Finding(
-        f"{_label(m)}, rendered again", "not checked", "made by other code than is installed now"
-    )
+    yield again(m, "documents.jsonl", f"{_label(m)}, made again")
     path = m.folder / "documents.jsonl"
     known = _programs_of(m)
     if known:
@@ -116,25 +117,22 @@ def train(m: Made) -> Iterator[Finding]:
 
 
 def evaluate(m: Made) -> Iterator[Finding]:
-    """All questions and no others; truths from the programs; verdicts by other means; texts from the checkpoint."""
+    """All questions and no others; truths from the programs; verdicts by other means; every column again; texts from the checkpoint."""
     import pandas as pd
 
     from pbb.steps import put
 
     rows: list[dict[str, Any]] = pd.read_parquet(m.folder / "predictions.parquet").to_dict("records")  # type: ignore[assignment]
-    for row in rows:
-        row["parsed"] = row["parsed"] if isinstance(row["parsed"], str) else None
+    rows = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
     greedy = [row for row in rows if row["sample"] == 0]
     known = _programs_of(m)
-    _, asked = put(m.config, known)
-    wanted = Counter(
-        (q.program.name, q.ask, q.split, q.program.call(q.example) if q.example else "", q.prompt)
-        for q in asked
-    )
-    found = Counter((r["program"], r["ask"], r["split"], r["call"], r["prompt"]) for r in greedy)
+    chosen, asked = put(m.config, known)
+    samples = _samples(m, chosen)
+    wanted = Counter(_key_of(q) for q in asked) + Counter({key: 1 for key in samples})
+    found = Counter(_key(row) for row in rows)
     faults = [f"{_short(key)} was asked and is not there" for key in wanted - found]
     faults += [f"{_short(key)} is there and was not asked, or is there twice" for key in found - wanted]
-    yield _finding(f"{_label(m)}, questions", faults, f"{len(greedy)} questions, those of the recipe")
+    yield _finding(f"{_label(m)}, questions", faults, f"{len(rows)} questions, those of the recipe")
 
     truths = {(p.name, p.call(e)): repr(e.output) for p in known for e in p.examples}
     faults = []
@@ -155,21 +153,93 @@ def evaluate(m: Made) -> Iterator[Finding]:
                     f"{where}: recorded as {'right' if row['correct'] else 'wrong'}: {row['parsed']} for {true}"
                 )
     yield _finding(f"{_label(m)}, answers", faults, f"{len(greedy)} texts read and judged again")
-    yield _asked_again(m, greedy)
+    faults = list(_unlike(m, rows, known, asked, samples))
+    yield _finding(f"{_label(m)}, rows", faults, f"every column of {len(rows)}, from programs and texts")
+    yield from _asked_again(m, greedy, asked)
 
 
-def _short(key: tuple[str, ...]) -> str:
-    return f"{key[1]}, {key[3] or key[0]} ({key[2]})"
+Key = tuple[str, str, str, str, str, int]
+"""program, ask, split, call, prompt, sample."""
 
 
-def _asked_again(m: Made, rows: list[dict[str, Any]]) -> Finding:
-    """A sample of the questions, put to the checkpoint once more."""
+def _key(row: Mapping[str, Any]) -> Key:
+    return (row["program"], row["ask"], row["split"], row["call"], row["prompt"], int(row["sample"]))
+
+
+def _key_of(q: Question) -> Key:
+    return (q.program.name, q.ask, q.split, q.program.call(q.example) if q.example else "", q.prompt, 0)
+
+
+def _short(key: Key) -> str:
+    number = f", sample {key[5]}" if key[5] else ""
+    return f"{key[1]}, {key[3] or key[0]} ({key[2]}{number})"
+
+
+def _samples(m: Made, chosen: list[Program]) -> dict[Key, Program]:
+    """The strings that were to be drawn of each grammar, where the evaluation draws any."""
+    if not (count := m.config["evaluation"].get("samples")):
+        return {}
+    from pbb.documents.render import templates
+    from pbb.evaluation.language import ASK
+    from pbb.evaluation.sample import asked
+
+    phrasings = templates(m.config["phrasings"]).cut(**m.config["templates"])
+    pairs = zip(*asked(chosen, count, phrasings), strict=True)
+    return {(p.name, ASK, "none", p.head(), prompt, i % count + 1): p for i, (p, prompt) in enumerate(pairs)}
+
+
+def _unlike(
+    m: Made,
+    rows: list[dict[str, Any]],
+    known: list[Program],
+    asked: list[Question],
+    samples: dict[Key, Program],
+) -> Iterator[str]:
+    """Of every row that was asked for, the first column that its program and its text do not make."""
+    from pbb.documents.corpus import planted
+    from pbb.evaluation import ask, sample
+
+    swapped = planted(known, m.config["seed"]) if m.config["planted"] else {}
+    others = [swapped.get(q.program.name) for q in asked]
+    mine = m.config.get("isolate") is None and all(p.family in OURS for p in known)
+    # what is not executed here is taken from the record, or was not executed then either
+    wrong = ask.outputs(others, asked, None if mine else False)
+    questions = {_key_of(q): (q, o, w) for q, o, w in zip(asked, others, wrong, strict=True)}
+    for row in rows:
+        key = _key(row)
+        if key in samples:
+            made = sample.judge(samples[key], row["generation"], swapped.get(key[0]))
+        elif key in questions:
+            q, other, value = questions[key]
+            if not mine and m.config.get("isolate") and q.example and row["planted"] is not None:
+                other, value = swapped.get(key[0]), ast.literal_eval(row["planted"])
+            made = ask.judge(q, row["generation"], other, value, m.config["represent"])
+        else:
+            continue  # named among the questions
+        made |= {"arm": m.config["arm"], "seed": m.config["seed"]}
+        for name in made:
+            if name in row and name != "sample" and row[name] != made[name]:
+                yield f"{_short(key)}: {name} is recorded as {row[name]!r:.80}, and is {made[name]!r:.80}"
+                break
+
+
+def _asked_again(m: Made, rows: list[dict[str, Any]], asked: list[Question]) -> Iterator[Finding]:
+    """Whether each text could end where it does; a sample of the questions, put to the checkpoint once more."""
+    from pbb.evaluation.ask import token_limits
     from pbb.models.decode import decode
     from pbb.models.load import encode, load
 
-    chosen = random.Random(f"audit:{m.folder.name}").sample(rows, min(TEXTS, len(rows)))
     parent = m.parent("model")
     model, tokenizer = load(str(parent / "model") if parent else m.config["model"])
+    limits = token_limits(tokenizer, asked)
+    faults = [
+        f"{_short(_key(row))}: {row['tokens']} tokens of at most {limits[row['ask']]} are recorded as "
+        + ("finished" if row["finished"] else "not finished")
+        for row in rows
+        if row["ask"] in limits and bool(row["finished"]) != (row["tokens"] < limits[row["ask"]])
+    ]
+    yield _finding(f"{_label(m)}, ends", faults, f"{len(rows)} texts, finished or at their limit of tokens")
+    chosen = random.Random(f"audit:{m.folder.name}").sample(rows, min(TEXTS, len(rows)))
     written = decode(
         model,
         encode(tokenizer, [row["prompt"] for row in chosen]),
@@ -183,16 +253,14 @@ def _asked_again(m: Made, rows: list[dict[str, Any]]) -> Finding:
     ]
     same = sum(text == row["generation"] for text, row in zip(texts, chosen, strict=True))
     result: Verdict = "agrees" if same >= SAME * len(chosen) else "differs"
-    return Finding(f"{_label(m)}, asked again", result, f"{same} of {len(chosen)} texts come out the same")
+    yield Finding(f"{_label(m)}, asked again", result, f"{same} of {len(chosen)} texts come out the same")
 
 
 def score(m: Made) -> Iterator[Finding]:
     """All of scores.json made again from the predictions, its rows counted by other means too; the copy beside the recipe is the same."""
     import pandas as pd
 
-    yield again(m, "scores.json") or Finding(
-        f"{_label(m)}, made again", "not checked", "made by other code than is installed now"
-    )
+    yield again(m, "scores.json", f"{_label(m)}, made again")
 
     folders = [
         m.folder.parent / name for key, name in m.record["parents"].items() if key.startswith("evaluate ")

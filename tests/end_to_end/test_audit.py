@@ -1,4 +1,4 @@
-"""An honest run agrees with itself; seventeen frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
+"""An honest run agrees with itself; twenty-three frauds, each with its DONE mended to match, are found by the check that is meant to find them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from running import pbb_says, step
 from pbb import folder as folders
 from pbb.audit import Finding, audit
 from pbb.cli import main
+from pbb.errors import PbbError
+from pbb.progress import Progress
+from pbb.steps import make_scores
 
 
 @pytest.fixture
@@ -207,6 +210,54 @@ def repeated_document(run: Path) -> Path:
     return folder
 
 
+def forged(run: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """All predictions changed, and the scores made anew from them: nothing but programs and texts can tell."""
+    for folder in run.glob("steps/evaluate-*"):
+        if folder.is_dir():
+            mend(table(folder, change))
+    folder = step(run, "score")
+    record = json.loads((folder / "inputs.json").read_text())
+    inputs = {name: run / "steps" / parent for name, parent in record["parents"].items()}
+    make_scores(record["config"], inputs, folder, Progress())
+    shutil.copy(folder / "scores.json", run / "scores.json")
+    mend(folder)
+
+
+def swapped_groups(run: Path) -> None:
+    other = {"io": "source_only", "source_only": "io"}
+    forged(run, lambda frame: frame.assign(group=frame["group"].map(other)))
+
+
+def recalled_all(run: Path) -> None:
+    def known(frame: pd.DataFrame) -> pd.DataFrame:
+        asked, only = frame["ask"].isin(["recite", "recall"]), frame["ask"] == "recall"
+        told = {name: frame[name].where(~asked, True) for name in ("recalled", "recalled_form")}
+        return frame.assign(**told, **{name: frame[name] | only for name in ("correct", "lenient")})
+
+    forged(run, known)
+
+
+def planted_all(run: Path) -> None:
+    forged(run, lambda frame: frame.assign(planted_correct=frame["planted"].notna()))
+
+
+def other_facts(run: Path) -> None:
+    forged(run, lambda frame: frame.assign(length=7, ops="add"))
+
+
+def turned_arms(run: Path) -> None:
+    """The arm of the claim and its control change places, each with the other's rows."""
+    both = [step(run, "evaluate", arm=arm) for arm in ("proactive", "untrained")]
+    frames = [pd.read_parquet(folder / "predictions.parquet") for folder in both]
+    for folder, frame in zip(both, reversed(frames), strict=True):
+        frame.to_parquet(folder / "predictions.parquet", index=False)
+    forged(run, lambda frame: frame)
+
+
+def all_finished(run: Path) -> None:
+    forged(run, lambda frame: frame.assign(finished=~frame["finished"]))
+
+
 FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     leaked_pair: ("documents", "leak proof"),
     answer_in_a_declaration: ("documents", "leak proof"),
@@ -225,6 +276,12 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     hidden_arm: ("score", "scores, counted again"),
     bettered_test: ("score", "made again"),
     repeated_document: ("documents", "made again"),
+    swapped_groups: ("evaluate", "rows"),
+    recalled_all: ("evaluate", "rows"),
+    planted_all: ("evaluate", "rows"),
+    other_facts: ("evaluate", "rows"),
+    turned_arms: ("evaluate", "rows"),
+    all_finished: ("evaluate", "ends"),
 }
 
 
@@ -253,6 +310,32 @@ def test_a_step_without_its_contents_is_found(copy: Path) -> None:
     (step(copy, "train") / "model" / "model.safetensors").write_bytes(b"")
     found = {f.check: f.verdict for f in audit(copy, ["score"])}
     assert found["every step's files are those that it ended with"] == "differs"
+
+
+def test_damaged_records_are_named(copy: Path) -> None:
+    """Of one step the record is emptied, of another one it is no mapping at all."""
+    damaged = [step(copy, "score"), step(copy, "evaluate", arm="mixed")]
+    for folder, text in zip(damaged, ("{}", "[]"), strict=True):
+        (folder / "inputs.json").write_text(text)
+    (found,) = [f for f in audit(copy, ["programs"]) if "record hashes" in f.check]
+    assert found.verdict == "differs" and all(folder.name in found.detail for folder in damaged)
+
+
+def test_what_is_elsewhere_is_not_made_again_and_the_rest_is_checked(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(recipe: object) -> list[object]:
+        raise PbbError("data.path: cannot read 'x.jsonl': No such file or directory: give a programs.jsonl")
+
+    monkeypatch.setattr("pbb.experiment.graph_of", elsewhere)
+    findings = audit(copy)
+    not_checked = [f for f in findings if f.verdict == "not checked"]
+    assert [f for f in findings if f.verdict == "differs"] == []
+    assert all("made again" in f.check or "graph" in f.check for f in not_checked)
+    assert {"cannot read 'x.jsonl'" in f.detail for f in not_checked} == {True}
+    assert sum(f.verdict == "agrees" for f in findings) > 30
+    swapped_groups(copy)
+    assert any("rows" in f.check for f in audit(copy, ["evaluate"]) if f.verdict == "differs")
 
 
 def test_what_cannot_be_audited_is_said_in_one_line(

@@ -76,3 +76,10 @@ def test_what_cannot_be_gathered_is_said_in_one_line(
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 9 and all(line.startswith("pbb: report: ") for line in errors)
     shutil.rmtree(runs)
+
+
+def test_a_recipe_of_a_hostile_name_stays_a_name(runs: Path) -> None:
+    for file in runs.glob("a/*/recipe.yaml"):
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"name": 'a"><img src=q>'}))
+    write_gathered(latest_runs(runs), runs / "index.html")
+    assert "<img" not in (runs / "index.html").read_text()

@@ -193,3 +193,9 @@ def test_unreadable_scores_are_a_users_error(make_run: Callable[..., Run]) -> No
     run.predictions = [run.scores]
     with pytest.raises(PbbError, match="predictions cannot be read"):
         write_report(**vars(run))
+
+
+def test_an_arm_of_a_hostile_name_stays_a_name(make_run: Callable[..., Run]) -> None:
+    html = page(make_run(arms=("proactive", "<img src=x onerror=alert(1)>"), count=2))
+    assert "<img" not in html
+    assert html.count("<script") == html.count("</script>") == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from pbb.training.muon import MuonWithAdamW
 
@@ -63,3 +64,15 @@ def test_embeddings_and_norms_take_adamws_first_step_whatever_the_iterations() -
         taken, gradients = stepped(times)
         for name in ("embedding.weight", "norm.weight", "norm.bias"):
             assert torch.allclose(taken[name], RATE * gradients[name].sign(), atol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_head_of_its_own_is_adamws_as_the_embedding_is(tied: bool) -> None:
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, tie_word_embeddings=tied,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    optimizer = MuonWithAdamW(model, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, newton_schulz=3)
+    shapes = {tuple(p.shape) for group in optimizer.muon.param_groups for p in group["params"]}
+    assert shapes == {(16, 16), (24, 16), (16, 24)}

@@ -126,7 +126,7 @@ def ask(
         report=lambda done, total: report(done, total, "questions"),
     )
     others = [(planted or {}).get(q.program.name) for q in asked]
-    wrong = _outputs(others, asked, isolate)
+    wrong = outputs(others, asked, isolate)
     rows = []
     for q, g, other, value in zip(asked, generations, others, wrong, strict=True):
         text = str(tokenizer.decode(g.tokens, skip_special_tokens=True))
@@ -209,7 +209,7 @@ def token_limits(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]) 
     return limits
 
 
-def _outputs(
+def outputs(
     others: list[Program | None], asked: Sequence[Question], isolate: bool | None = None
 ) -> list[object]:
     """What each planted program gives for its question's call, by execution; where that fails, `others` loses it."""

@@ -40,11 +40,7 @@ def sample(
 
     `planted` gives, by name, the grammar that was taught under that name in the wrong-source arm.
     """
-    prompts, owners = [], []
-    for p in programs:
-        rng = random.Random(f"ask:{p.name}:{ASK}")
-        prompts += [question(p, p.examples[0], ASK, templates, rng) for _ in range(count)]
-        owners += [p] * count
+    owners, prompts = asked(programs, count, templates)
     written = decode(
         model,
         encode(tokenizer, prompts),
@@ -63,6 +59,16 @@ def sample(
         row |= {"prompt": prompt, "sample": i % count + 1, "arm": arm, "seed": seed}
         rows.append(row | {"tokens": len(g.tokens), "finished": g.finished})
     return pd.DataFrame(rows)
+
+
+def asked(programs: Sequence[Program], count: int, templates: Templates) -> tuple[list[Program], list[str]]:
+    """`count` prompts of every program, one after the other, and whose each of them is."""
+    prompts, owners = [], []
+    for p in programs:
+        rng = random.Random(f"ask:{p.name}:{ASK}")
+        prompts += [question(p, p.examples[0], ASK, templates, rng) for _ in range(count)]
+        owners += [p] * count
+    return owners, prompts
 
 
 def judge(p: Program, text: str, other: Program | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _told(run: Path, beside: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     name, model = str(recipe.get("name") or run.parent.name), str(recipe.get("model") or "base")
     told: dict[str, Any] = {
         "name": name,
-        "anchor": f"{name}-{run.name}",
+        "anchor": re.sub(r"[^A-Za-z0-9._-]", "-", f"{name}-{run.name}"),
         "title": f"{recipe.get('title') or name}" + (f" ({model})" if model != "base" else ""),
         "model": model,
         "scored": board is not None,

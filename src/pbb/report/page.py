@@ -163,7 +163,9 @@ def render(
         "count": tables.count,
         "data": Markup(shown.json),  # escaped for a script element by samples._pack
         "labels": Markup(
-            json.dumps({"groups": GROUP_LABELS, "orders": {"arm": board.arms(), "ask": ASK_ORDER}})
+            json.dumps({"groups": GROUP_LABELS, "orders": {"arm": board.arms(), "ask": ASK_ORDER}}).replace(
+                "<", "\\u003c"
+            )
         ),
         "recipe": _yaml(recipe),
         "environment": _flatten(environment),

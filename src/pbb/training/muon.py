@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -28,10 +29,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
         weight_decay: float,
         newton_schulz: int,
     ) -> None:
-        head = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        outer = [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        if isinstance(model, PreTrainedModel) and (head := model.get_output_embeddings()) is not None:
+            outer.append(head)
+        apart = {id(p) for m in outer for p in m.parameters()}
         trained = [p for p in model.parameters() if p.requires_grad]
-        matrices = [p for p in trained if p.ndim == 2 and id(p) not in head]
-        rest = [p for p in trained if p.ndim != 2 or id(p) in head]
+        matrices = [p for p in trained if p.ndim == 2 and id(p) not in apart]
+        rest = [p for p in trained if p.ndim != 2 or id(p) in apart]
         self.muon = torch.optim.Muon(
             matrices,
             lr=lr,
