@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbb.programs.package_inputs import change, inputs, more, positional, seeds, value
+from pbb.programs.package_inputs import change, inputs, literal, more, positional, seeds, value
 from pbb.programs.package_source import Module
 
 
@@ -44,7 +44,8 @@ def test_a_literal_of_an_example_is_its_value(text: str, expected: object) -> No
 @pytest.mark.parametrize(
     "text",
     ["y", "{**x}", "{[1]: 2}", "range(1000)", "range(1, 9, 0)", "range('a')", "print(1)", "open('f')", "1j", "b'a'", "f(1)(2)",
-     "list(5)", "1 + 1", "list(x for x in [1])"],
+     "list(5)", "1 + 1", "list(x for x in [1])", "{([],): 1}", "range(10**22)", "range(10000000000000000000000)", "1e999", "[-1e999]",
+     r"'\ud800'"],
 )  # fmt: skip
 def test_what_is_no_plain_literal_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
@@ -175,6 +176,29 @@ f("{"x" * 300}")
 '''
     module = Module("m", ast.parse(text), test=False)
     assert seeds([module]) == {"g": [([[2]], {})], "f": [([4], {}), ([], {"x": 3})]}
+
+
+def test_calls_with_what_no_file_holds_are_left_out() -> None:
+    text = f"f({{([],): 1}})\nx = {{[]: 1}}\nf(range({10**22}))\nx = range({10**22})\nf(1e999)\nf('\\ud800')\nf({'0x' + 'f' * 9000})\nf(2)\n"
+    module = Module("m", ast.parse(text), test=False)
+    assert seeds([module])["f"] == [([2], {})]
+
+
+@pytest.mark.parametrize("old", ["\x00\x00", "\U0010ffff", 1e308, -1.7e308])
+def test_values_at_the_end_of_their_type_change_to_some_that_can_be_written(old: object) -> None:
+    for seed in range(200):
+        new = change(old, random.Random(seed))
+        assert type(new) is type(old) and ast.literal_eval(repr(new)) == new
+    for made in (
+        inputs(function("x"), [([old], {}), ([old], {})], 40, 40),
+        more(function("x"), [(old,)], 40),
+    ):
+        assert made and all(ast.literal_eval(repr(args)) == args for args in made)
+
+
+def test_an_output_is_short_and_of_whole_characters() -> None:
+    assert literal("aé") and literal([1.5]) and not literal("a" * 300)
+    assert not literal("\ud800") and not literal({"a": ["\udfff"]})
 
 
 def test_more_inputs_are_new_ones() -> None:

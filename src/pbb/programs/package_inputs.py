@@ -15,10 +15,13 @@ from __future__ import annotations
 import ast
 import doctest
 import json
+import math
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pbb.programs.leetcode_inputs import writable
 from pbb.programs.package_source import Function, Module
 
 Args = tuple[object, ...]
@@ -69,9 +72,10 @@ def _calls(tree: ast.Module) -> Iterator[tuple[str, list[object], dict[str, obje
         try:
             args = [value(arg, names) for arg in node.args]
             kwargs = {str(k.arg): value(k.value, names) for k in node.keywords if k.arg or _unknown()}
-        except ValueError:
+            short = len(repr((args, kwargs))) <= LONGEST
+        except ValueError:  # also an integer of more digits than repr writes
             continue
-        if name and len(repr((args, kwargs))) <= LONGEST:
+        if name and short:
             yield name, args, kwargs
 
 
@@ -100,14 +104,15 @@ def value(node: ast.expr, names: Mapping[str, object]) -> object:
         if None in node.keys:
             raise ValueError("**")
         keys = [value(key, names) for key in node.keys if key]
-        if any(isinstance(key, list | dict) for key in keys):
-            raise ValueError("unhashable")
-        return dict(zip(keys, [value(v, names) for v in node.values], strict=True))
+        try:
+            return dict(zip(keys, [value(v, names) for v in node.values], strict=True))
+        except TypeError as error:
+            raise ValueError("unhashable") from error
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords and node.args:
         given = [value(arg, names) for arg in node.args]
         if node.func.id == "range" and all(type(n) is int for n in given) and len(given) <= 3:
             numbers: Any = given
-            if numbers[2:] == [0] or len(range(*numbers)) > 2 * ITEMS:
+            if numbers[2:] == [0] or range(*numbers)[2 * ITEMS :]:  # len() of one beyond 64 bits overflows
                 raise ValueError("range")
             return list(range(*numbers))
         if (
@@ -127,7 +132,9 @@ def value(node: ast.expr, names: Mapping[str, object]) -> object:
 
 
 def _plain(plain: object) -> bool:
-    return type(plain) in (int, float, bool, str, type(None))
+    if isinstance(plain, float):
+        return math.isfinite(plain)
+    return type(plain) in (int, bool, str, type(None)) and writable(plain)
 
 
 def positional(node: Function, args: Sequence[object], kwargs: Mapping[str, object]) -> Args | None:
@@ -229,7 +236,8 @@ def change(old: Any, rng: random.Random) -> Any:
     if isinstance(old, int):
         return rng.choice((old + 1, old - 1, old + rng.randint(2, 9), max(0, old // 2), rng.randint(0, 20)))
     if isinstance(old, float):
-        return rng.choice((old + 1.0, old - 0.5, old * 2.0, round(rng.uniform(LOW, HIGH), 1)))
+        new = rng.choice((old + 1.0, old - 0.5, old * 2.0, round(rng.uniform(LOW, HIGH), 1)))
+        return new if math.isfinite(new) else old
     if isinstance(old, str):
         return _changed_text(old, rng)
     if isinstance(old, list | tuple):
@@ -257,7 +265,7 @@ def _changed_text(old: str, rng: random.Random) -> str:
         return old[:place] + other + old[place + 1 :]
     if how == 3:
         return old[place:] + old[:place]
-    near = chr(ord(old[place]) + rng.choice((-1, 1)))
+    near = chr(min(max(ord(old[place]) + rng.choice((-1, 1)), 0), sys.maxunicode))
     same_kind = (near.isalpha(), near.isdigit()) == (old[place].isalpha(), old[place].isdigit())
     return old[:place] + (near if same_kind and near.isascii() else other) + old[place + 1 :]
 
@@ -376,8 +384,8 @@ def _comparable(items: Sequence[object]) -> bool:
 
 
 def literal(output: object, longest: int = LONGEST) -> bool:
-    """Whether an output can be an answer: short enough to be written."""
-    return len(repr(output)) <= longest
+    """Whether an output can be an answer: short enough, and of whole characters, to be written."""
+    return len(repr(output)) <= longest and writable(output)
 
 
 def key(output: object) -> str:
