@@ -153,6 +153,43 @@ def test_what_is_kept_and_where_the_others_fall(made: Harvest, found: dict[str, 
     }
 
 
+EDGES = """
+def halves(n: int):
+    \"\"\"
+    >>> halves(100000000000000000000)
+    \"\"\"
+    return chr(0xD800 + n % 256)
+
+def partly(n: int):
+    return chr(0xD7F0 + abs(n) % 32) + str(n)
+
+def either(items: list[int]):
+    return iter(items) if len(items) % 2 else items + [0]
+
+def quoted(text):
+    \"\"\"
+    >>> quoted("a\\\\x00b"), quoted("\\\\U0010ffff"), quoted("c"), quoted({([],): 1}), quoted(range(10000000000000000000000))
+    \"\"\"
+    return text + text
+
+def doubled(x):
+    \"\"\"
+    >>> doubled(1e308), doubled(1e999), doubled(-3.5)
+    \"\"\"
+    return x / 2
+"""
+
+
+@walled
+def test_values_that_no_file_holds_and_iterators_now_and_then_end_no_harvest(tmp_path: Path) -> None:
+    (tmp_path / "edges.py").write_text(EDGES, encoding="utf-8")
+    made = harvest(locate(str(tmp_path / "edges.py")), True, lambda done, total, what: None)
+    assert [p.name for p in made.programs] == ["partly", "quoted", "doubled"]
+    assert made.fell == {"gives an iterator for some inputs only": 1, "has fewer than 3 different outputs": 1}
+    write_programs(made.programs, tmp_path / "programs.jsonl")
+    assert check(tmp_path / "programs.jsonl", True, lambda done, total, what: None)[1] == []
+
+
 @walled
 def test_a_source_stands_by_itself_without_what_its_author_said_about_it(found: dict[str, Program]) -> None:
     assert found["shout"].source == (

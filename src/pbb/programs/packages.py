@@ -187,7 +187,9 @@ def _program(item: Found, outcomes: Sequence[Outcome], again: Sequence[Outcome])
         for a, b in zip(outcomes, again, strict=True)
     ):
         raise Fallen("is not deterministic, or keeps a state")
-    ran = [(args, o.value) for args, o in zip(tried, outcomes, strict=True) if o.error is None]
+    ran: list[tuple[Args, Any]] = [
+        (args, o.value) for args, o in zip(tried, outcomes, strict=True) if o.error is None
+    ]
     if len(ran) < ENOUGH:
         literals = sum((o.error or "").startswith("NotALiteral") for o in outcomes)
         raise Fallen(
@@ -195,10 +197,10 @@ def _program(item: Found, outcomes: Sequence[Outcome], again: Sequence[Outcome])
             again=True,
         )
     calls: list[tuple[Args, Any]] = []
-    listed = False
-    observed: Any
-    for args, observed in ran:
-        value, after, listed = observed
+    kinds = {observed[2] for _, observed in ran}
+    if len(kinds) > 1:  # neither the function nor one that lists its items gives all of these outputs
+        raise Fallen("gives an iterator for some inputs only")
+    for args, (value, after, listed) in ran:
         if repr(after) != repr(args):
             raise Fallen("changes its inputs")
         value = rounded(value)
@@ -209,7 +211,7 @@ def _program(item: Found, outcomes: Sequence[Outcome], again: Sequence[Outcome])
     if len(calls) < ENOUGH:
         raise Fallen(f"has fewer than {ENOUGH} inputs with short outputs", again=True)
     name, source = candidate.name, candidate.source
-    if listed:
+    if True in kinds:
         source, name = _listing(candidate)
     origin = item.place.origin | {
         "module": candidate.module,
