@@ -66,6 +66,7 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
         *(f"phase-{i}/model" for i in range(1, 7)),
     ]
     assert len(set(weights.values())) == 8
+    assert not list(tmp_path.rglob("checkpoints"))
     config = AutoModelForCausalLM.from_pretrained(tmp_path / "base").config
     assert (config.hidden_size, config.num_hidden_layers) == (32, 1)
 

@@ -195,6 +195,13 @@ def test_a_damaged_folder_is_set_aside_whole_and_made_again(
         assert {name: data for name, data in outputs(tmp_path).items() if "broken" not in name} == good
 
 
+def test_checkpoints_go_once_the_step_is_done(tmp_path: Path) -> None:
+    step = fake_steps.step("checkpointed", function="checkpointed")
+    run([step], tmp_path)
+    assert folders.state(place(tmp_path, step)) == "done"
+    assert not (place(tmp_path, step) / "checkpoints").exists()
+
+
 def test_checkpoints_may_be_deleted_and_large_outputs_are_known_by_every_byte(tmp_path: Path) -> None:
     folder = tmp_path / "train-1"
     (folder / "checkpoints").mkdir(parents=True)

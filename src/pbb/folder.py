@@ -3,7 +3,7 @@ one.
 
     train-3f9c0a1b77de/
       inputs.json   written first: kind, function, config, parents' folders, digest of the code
-      ...           what the step writes: its outputs, metrics.jsonl, checkpoints/ to resume from
+      ...           what the step writes: its outputs, metrics.jsonl, checkpoints/ to resume from, until DONE
       log.txt       all that the step and its libraries printed
       spent.json    seconds worked so far, over every attempt
       DONE          written last and atomically: seconds, peak_bytes, and size and sha256 of every output
@@ -30,9 +30,7 @@ SMALL = (
     1_000_000  # bytes: larger outputs are read once a process, as long as the system says they are unchanged
 )
 NOT_OUTPUTS = frozenset({"DONE", "log.txt", "error.txt", "spent.json"})
-RESUME_FROM = (
-    "checkpoints"  # may be deleted by hand to save space once a step is done, so DONE does not list it
-)
+RESUME_FROM = "checkpoints"  # removed once a step is done, and not before, so DONE does not list it
 
 
 def write_atomically(path: Path, data: bytes) -> None:

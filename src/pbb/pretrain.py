@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -175,6 +176,7 @@ def _phase(
         out,
         lambda done, total, note: report(done, total, f"phase {phase + 1}, {note}"),
     )
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
 
 
 def _with_strings(

@@ -170,6 +170,7 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     sys.stderr.flush()
     save()
     folders.mark_done(task.folder, {**spent_now(), **peaks, "threads": threads})
+    shutil.rmtree(task.folder / folders.RESUME_FROM, ignore_errors=True)
     return ("done", spent_now()["seconds"])
 
 

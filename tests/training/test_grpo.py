@@ -264,7 +264,7 @@ def test_every_step_says_all_there_is_to_say(undisturbed: dict[str, Trained]) ->
         seen = sum(len(p) + len(w) for draw in t.drawn for p, w in draw)
         assert rows[-1]["tokens"] == seen
         assert {p.name for p in t.out.iterdir()} == {
-            "metrics.jsonl", "rollouts.jsonl", "strangest.jsonl", "model",
+            "metrics.jsonl", "rollouts.jsonl", "strangest.jsonl", "model", "checkpoints",
         }  # fmt: skip
     reused = undisturbed["reused"].rows()
     assert [row["reward"] for row in reused[::2]] == [row["reward"] for row in reused[1::2]]

@@ -217,9 +217,12 @@ def test_of_several_gpus_one_process_takes_one(training: Training, undisturbed: 
     assert t.weights() == undisturbed["adamw"].weights()
 
 
-def test_only_the_model_and_the_metrics_stay(undisturbed: dict[str, Trained], training: Training) -> None:
+def test_the_model_the_metrics_and_one_checkpoint_stay(
+    undisturbed: dict[str, Trained], training: Training
+) -> None:
     t = undisturbed["adamw"]
-    assert {p.name for p in t.out.iterdir()} == {"metrics.jsonl", "model"}
+    assert {p.name for p in t.out.iterdir()} == {"metrics.jsonl", "model", "checkpoints"}
+    assert [p.name for p in (t.out / "checkpoints").glob("*-*")] == [f"checkpoint-{STEPS - 1}"]
     again = training()
     again.run()
     assert again.weights() == t.weights()
@@ -244,6 +247,17 @@ def test_a_killed_training_ends_as_the_undisturbed_one(
     assert [[row[key] for key in told] for row in t.rows()] == whole
     seconds = [row["seconds"] for row in t.rows()]
     assert seconds == sorted(seconds)
+
+
+def test_a_kill_after_the_end_and_before_done_costs_the_last_step_alone(
+    training: Training, undisturbed: dict[str, Trained]
+) -> None:
+    t = training()
+    t.run()
+    t.told.clear()
+    t.run()
+    assert t.told == [STEPS]
+    assert t.weights() == undisturbed["adamw"].weights()
 
 
 @pytest.fixture(scope="module")
