@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pbb
+from pbb.audit import audit
 from pbb.models.place import BASE
 
 RECIPE = Path(__file__).parent / "composition.yaml"
@@ -47,6 +48,7 @@ def test_the_recipe_runs_to_its_report(tmp_path: Path, request: pytest.FixtureRe
     page = (directory / "report.html").read_text(encoding="utf-8")
     assert "Composites and their parts" in page and "w/o IO, composed" in page
     assert (directory / "figures" / "accuracy-source_only_composed.csv").is_file()
+    assert [f for f in audit(directory, ["evaluate"]) if f.verdict == "differs"] == []
 
     records = map(
         json.loads, next((directory / "steps").glob("programs-*/programs.jsonl")).read_text().splitlines()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pbb.audit import audit
 from pbb.experiment import run
 from pbb.recipe_file import load
 
@@ -49,6 +50,7 @@ def test_a_recipe_runs(name: str, model_folder: Path, tmp_path: Path) -> None:
     assert {row["arm"] for row in scores["scores"]} == arms
     assert {row["group"] for row in scores["scores"]} == {"io", "source_only"}
     assert (result.directory / "report.html").is_file()
+    assert [f for f in audit(result.directory, ["evaluate"]) if f.verdict == "differs"] == []
     if name == "ciphers-shifts":
         groups = {(arm, group) for arm in arms for group in ("io", "source_only")}
         assert {(row["arm"], row["group"]) for row in scores["shifts"]} == groups
