@@ -216,15 +216,19 @@ def test_estimate_is_a_table_or_json(capsys: pytest.CaptureFixture[str], recipe:
     [
         ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "max\n", "current": "1"}, (6144, 8192)),
         ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "5000\n", "current": "1000\n"}, (4000, 5000)),
+        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "5000\n", "current": "4500\n",
+          "stat": "anon 1000\nfile 3500\ninactive_file 3000\nactive_file 500\n"}, (3500, 5000)),
         ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 2 kB\n", "max": "5000", "current": ""}, (2048, 5000)),
         ({"meminfo": "", "max": "", "current": ""}, None),
     ],
-    ids=["the machine's", "the control group's", "the group has room, the machine less", "no such files"],
+    ids=["the machine's", "the control group's", "files that were read can be given back", "the group has room, the machine less", "no such files"],
 )  # fmt: skip
 def test_memory_is_that_of_the_control_group_where_it_is_smaller(
     files: dict[str, str], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "_text", lambda path: files[path.replace("/", ".").rpartition(".")[2]])
+    monkeypatch.setattr(
+        machine, "_text", lambda path: files.get(path.replace("/", ".").rpartition(".")[2], "")
+    )
     if expected is None:
         assert machine.memory() == (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),) * 2
     else:
@@ -240,7 +244,7 @@ def test_evaluations_of_a_large_model_run_side_by_side_as_far_as_memory_goes(
     monkeypatch: pytest.MonkeyPatch, model_folder: Path
 ) -> None:
     monkeypatch.setattr(machine, "devices", lambda: 0)
-    monkeypatch.setattr(estimate, "available_cores", lambda: 16)
+    monkeypatch.setattr(machine, "available_cores", lambda: 16)
     told = []
     for gigabytes in (2, 4, 8, 64):
         free(gigabytes, monkeypatch)
@@ -265,3 +269,15 @@ def test_chats_count_among_the_documents(recipe: Recipe, tmp_path: Path) -> None
 def test_composites_count_among_the_documents() -> None:
     """They recite three sources."""
     assert estimate._longest(load("composition")) > 1.2 * estimate._longest(load("arithmetic"))
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("", 8), ("max 100000\n", 8), ("200000 100000\n", 2), ("150000 100000\n", 2), ("1000 100000\n", 1), ("9900000 100000\n", 8)],
+)  # fmt: skip
+def test_cores_are_those_of_the_control_group_where_it_has_fewer(
+    told: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "_text", lambda path: told if path == "/sys/fs/cgroup/cpu.max" else "")
+    assert machine.available_cores() == expected

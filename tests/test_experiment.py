@@ -244,3 +244,12 @@ def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path)
     scores.write_text("{}")
     os.utime(scores, (11, 11))
     assert find_run("small", tmp_path).name == "finished"
+
+
+@pytest.mark.parametrize("numbers", [{"threads": 0}, {"workers": 0}])
+def test_numbers_of_places_are_checked_before_anything_is_made(
+    numbers: dict[str, int], tmp_path: Path, refused: Refused
+) -> None:
+    with refused("workers and threads", "whole numbers from 1"):
+        pbb.run("arithmetic", out=tmp_path / "runs", **numbers)
+    assert not (tmp_path / "runs").exists()

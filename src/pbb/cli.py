@@ -199,9 +199,9 @@ def findings_command(
     from pbb.experiment import latest_runs, run_loaded
     from pbb.findings import FINDINGS, plan
     from pbb.progress import display
-    from pbb.run import StepCrashed, available_cores
+    from pbb.run import StepCrashed, at_once
 
-    planned = plan(names or [], seeds, model, out, workers or max(1, available_cores() // threads))
+    planned = plan(names or [], seeds, model, out, at_once(workers, threads))
     rows = [
         {"recipe": p.recipe.name, "question": FINDINGS[p.recipe.name], "steps": p.steps, "missing": p.missing}
         | {"seconds": round(p.seconds), "lacks": p.lacks}

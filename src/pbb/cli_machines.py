@@ -77,7 +77,6 @@ def estimate(
     from pbb.estimate import gigabytes, needs, shape
     from pbb.experiment import load
     from pbb.models import place
-    from pbb.run import available_cores
 
     loaded = load(recipe, settings or [], model, None)
     device = machine.device_memory()
@@ -87,7 +86,7 @@ def estimate(
         replace(need, stage=f"{start}: {need.stage}") if several else need
         for start in loaded.starts()
         for need in needs(
-            loaded.alone(start), shape(place.folder(start)), available_cores(), device is not None
+            loaded.alone(start), shape(place.folder(start)), machine.available_cores(), device is not None
         )
     ]
     if as_json:
@@ -99,7 +98,7 @@ def estimate(
     out = console()
     out.print(needs_table(found))
     out.print(
-        f"{gigabytes(free)} are free; times are for one seed, training alone, on {available_cores()} cores"
+        f"{gigabytes(free)} are free; times are for one seed, training alone, on {machine.available_cores()} cores"
     )
 
 

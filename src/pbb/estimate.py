@@ -26,7 +26,6 @@ from pbb.errors import PbbError
 from pbb.graph import ALL
 from pbb.models import place
 from pbb.recipe import Recipe, Stage
-from pbb.run import available_cores
 
 PROCESS = 650_000_000  # bytes of an idle step with its libraries
 LONGEST = 300  # tokens of a document where no sample of the data can be drawn at once
@@ -187,7 +186,7 @@ def places(model: str, rows: int) -> int:
     here = place.local(model)
     of = SMOLLM2 if model == "smollm2" else shape(here) if here and here.is_dir() else None
     fit = 0 if of is None or machine.devices() else int(SPARE * machine.memory()[0]) // asking(of, rows)
-    return -(-available_cores() // fit) if fit else ALL
+    return -(-machine.available_cores() // fit) if fit else ALL
 
 
 def _longest(recipe: Recipe) -> int:
@@ -270,7 +269,7 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
     of, device = shape(source), machine.device_memory()
     free = machine.memory()[0] if device is None else device
     small = place.small(recipe.model)
-    cores = workers if small else available_cores()
+    cores = workers if small else machine.available_cores()
     found = needs(recipe, of, cores, device is not None)
     if not found:
         return lines

@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 from pbb import folder as folders
 from pbb.errors import PbbError
 from pbb.graph import Step
+from pbb.machine import available_cores
 from pbb.progress import Display, Silent
-from pbb.run import Outcome, available_cores, execute
+from pbb.run import Outcome, at_once, execute
 
 if TYPE_CHECKING:
     import pandas
@@ -101,6 +102,7 @@ def run_loaded(
     recipe: Recipe, out: str | Path, workers: int | None, threads: int, display: Display | None
 ) -> RunResult:
     """`run`, for a recipe that is loaded already."""
+    places = at_once(workers, threads)
     steps = graph_of(recipe)
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
@@ -111,8 +113,8 @@ def run_loaded(
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
     if any(folders.state(folder) != "done" for folder in here):
         folders.write_json(directory / "environment.json", environment(threads))
-        _preflight(recipe, steps, directory, workers or max(1, available_cores() // threads), display)
-    outcome = execute(steps, directory, workers=workers, threads=threads, display=display)
+        _preflight(recipe, steps, directory, places, display)
+    outcome = execute(steps, directory, workers=places, threads=threads, display=display)
     publish(steps, directory)
     return RunResult(directory, outcome)
 

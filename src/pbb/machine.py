@@ -6,6 +6,7 @@ Contract: everything is asked of the machine, nothing assumed; what cannot be as
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import shutil
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pbb.errors import PbbError
-from pbb.run import available_cores
 
 EXTRAS = {
     "sweep": ("ray", "submitit"),
@@ -28,6 +28,15 @@ EXTRAS = {
 SIDE = 1536  # of the square matrices that are multiplied: large enough to fill the units, a second at most
 
 
+def available_cores() -> int:
+    """The cores that this process may use, which on a shared machine or in a container are fewer than the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _text("/sys/fs/cgroup/cpu.max").strip().partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
+
+
 def memory() -> tuple[int, int]:
     """Bytes that can be had now, and bytes in all, of this process's control group where that is smaller than the machine."""
     rows = dict(row.split(":", 1) for row in _text("/proc/meminfo").splitlines() if ":" in row)
@@ -37,7 +46,11 @@ def memory() -> tuple[int, int]:
     limit, used = (_text(f"/sys/fs/cgroup/memory.{what}").strip() for what in ("max", "current"))
     if limit.isdigit() and int(limit) < total:
         total = int(limit)
-        free = min(free, total - int(used or 0))
+        told = dict(
+            row.split(" ", 1) for row in _text("/sys/fs/cgroup/memory.stat").splitlines() if " " in row
+        )
+        # Pages of files that were read or written once count as used, and are given back where memory is wanted.
+        free = min(free, total - int(used or 0) + int(told.get("inactive_file", 0)))
     return free, total
 
 

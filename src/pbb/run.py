@@ -29,6 +29,7 @@ from typing import Any
 from pbb import folder as folders
 from pbb.errors import PbbError
 from pbb.graph import Step, critical_seconds, modules_needed, ordered, seconds_left
+from pbb.machine import available_cores
 from pbb.progress import Display, Pace, Silent
 from pbb.worker import Task, thread_environment, warm, work
 
@@ -59,9 +60,11 @@ class Outcome:
     seconds: float
 
 
-def available_cores() -> int:
-    """The cores that this process may use, which on a shared machine are fewer than those it has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def at_once(workers: int | None, threads: int) -> int:
+    """How many steps run at once: `workers`, by default as many as the cores allow; PbbError where either is less than 1."""
+    if threads < 1 or (workers is not None and workers < 1):
+        raise PbbError(f"workers and threads: {workers} and {threads}: give whole numbers from 1")
+    return workers or max(1, available_cores() // threads)
 
 
 def execute(
@@ -82,9 +85,8 @@ def execute(
     after SIGINT or SIGTERM. The other steps that were running are stopped in each case, and go on from where
     they were at the next call.
     """
-    if threads < 1 or (workers is not None and workers < 1):
-        raise PbbError(f"workers and threads: {workers} and {threads}: give whole numbers from 1")
-    return _Engine(ordered(steps), run_dir, workers, threads, display or Silent(), preload).execute()
+    places = at_once(workers, threads)
+    return _Engine(ordered(steps), run_dir, places, threads, display or Silent(), preload).execute()
 
 
 @dataclass
@@ -102,14 +104,13 @@ class _Engine:
         self,
         steps: list[Step],
         run_dir: Path,
-        workers: int | None,
+        workers: int,
         threads: int,
         display: Display,
         preload: Sequence[str] | None,
     ) -> None:
         self.steps, self.run_dir, self.display = steps, run_dir.absolute(), display
-        self.threads, self.preload = threads, preload
-        self.workers = workers or max(1, available_cores() // threads)
+        self.workers, self.threads, self.preload = workers, threads, preload
         self.critical = critical_seconds(steps)
         self.running: dict[str, _Running] = {}
         self.done: set[str] = set()

@@ -29,7 +29,7 @@ from pbb.experiment import as_yaml, environment, graph_of, load, publish, share
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
-from pbb.run import StepCrashed, Stopped, execute
+from pbb.run import StepCrashed, Stopped, at_once, execute
 
 Where = Literal["local", "ray", "slurm"]
 ATTEMPTS = 3
@@ -148,7 +148,6 @@ def _serial(
     progress: Progress, workers: int | None, threads: int, display: Display, tell: Callable[[Progress], None]
 ) -> None:
     from pbb.estimate import preflight
-    from pbb.run import available_cores
 
     root, checked = progress.root, set()
     for number, point in enumerate(progress.points, 1):
@@ -156,7 +155,7 @@ def _serial(
         starts = tuple(point.recipe.starts())
         if starts not in checked and point.results(root) is None:
             checked.add(starts)
-            for line in preflight(point.recipe, workers or max(1, available_cores() // threads)):
+            for line in preflight(point.recipe, at_once(workers, threads)):
                 display.line(line)
         for attempt in range(1, ATTEMPTS + 1):
             try:

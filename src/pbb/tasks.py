@@ -18,7 +18,8 @@ from typing import Any
 
 from pbb.errors import PbbError
 from pbb.graph import Step
-from pbb.run import available_cores, execute
+from pbb.machine import available_cores
+from pbb.run import at_once, execute
 from pbb.sweep import Ended, Tasks
 
 
@@ -116,7 +117,7 @@ def on_slurm(workers: int | None, threads: int, given: Sequence[str]) -> Callabl
         raise PbbError(
             "sweep: there is no sbatch here: start it where Slurm is, or give --on ray, or --on local"
         )
-    here = workers or max(1, available_cores() // threads)
+    here = at_once(workers, threads)
 
     class OnSlurm:
         room = here if cluster != "slurm" else None

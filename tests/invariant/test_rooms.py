@@ -52,3 +52,7 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
         if name.split(".")[1] not in allowed
     ]
     assert found == []
+
+
+def test_what_is_asked_of_the_machine_does_not_need_the_engine() -> None:
+    assert "pbb.run" not in set(imported(PACKAGE / "machine.py"))

@@ -1,8 +1,8 @@
 """The leak proof: what documents may say of programs that are to be known by their source alone, read off the lines of documents.jsonl.
 
-Contract: knows programs, not how documents are made. A line is at fault if it calls a w/o IO program with anything but its own parameters,
-is more than a declaration of one, holds a row of one of its traces or an answer as a value, names one beside another program, or calls a
-w/ IO program on a held-out input.
+Contract: knows programs, not how documents are made. A line is at fault if it calls a w/o IO program with values, is more than a declaration
+of one, holds a row of one of its traces or an answer as a value, names one beside another program, or calls a w/ IO program on a held-out
+input. A composite's parts are held to the same rules in its documents. What a source calls in its code it may, in a docstring or comment not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from pbb.documents.corpus import disguised
 from pbb.documents.render import trace_text
+from pbb.programs.calls import START, Asked, remarks, with_values
 from pbb.programs.program import Program
 
 ANSWER = re.compile(
@@ -22,15 +24,93 @@ ANSWER = re.compile(
 
 def leaks(programs: Sequence[Program], lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     """(line number, what is wrong with it) for every line at fault."""
-    known = {p.name: p for p in programs}
-    rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
-    # not \b in front: a name may stand behind an escape in raw JSON
-    pattern = re.compile(
-        rf"({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?![A-Za-z0-9_])"
-    )
+    proof = _Proof(programs)
     for number, line in enumerate(lines, 1):
-        for fault in _faults(line, known, rows, pattern):
+        for fault in proof.faults(line):
             yield number, fault
+
+
+class _Proof:
+    """What is known of the programs, by name, to hold lines against."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self.known = {p.name: p for p in programs}
+        self.unseen = [p for p in programs if p.group == "source_only"]
+        self.named = self.known | {p.entry: p for p in programs}  # documents call entries
+        words = "|".join(map(re.escape, sorted(self.named, key=len, reverse=True)))
+        self.pattern = re.compile(rf"{START}({words})(?![A-Za-z0-9_])")
+        self.rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
+        self.train = {p.name: Asked(p, p.calls("train")) for p in programs}
+        self.test = {p.name: Asked(p, p.calls("test")) for p in programs}
+
+    def faults(self, line: bytes) -> Iterator[str]:
+        try:
+            record = json.loads(line)
+            text = f"{record['prompt']}\n{record['completion']}"
+            if record.get("kind") == "chat":
+                if named := self.pattern.findall(text):
+                    yield f"is a chat that names {min(named)}"
+                return
+            p = self.known[record["program"]]
+        except (ValueError, KeyError, TypeError):
+            yield "is no document of these programs"
+            return
+        spoken = {*self.pattern.findall(text), *self.pattern.findall(line.decode("utf-8", "replace"))}
+        others = {q.name for q in map(self.named.__getitem__, spoken) if q.group.startswith("source_only")}
+        if hidden := others - {p.name, *p.needs}:
+            yield f"is filed under {p.name} and names {', '.join(sorted(hidden))}"
+        if record.get("group") != p.group:
+            yield f"says that {p.name} is of another group than it is"
+        for q in (p, *p.parts):
+            if found := self._calls(p, q, text):
+                yield (
+                    f"holds the held-out call {min(found)}"
+                    if q.group.startswith("io")
+                    else f"calls {q.name}, which is to be known by its source alone: {min(found)}"
+                )
+        if p.group.startswith("io"):
+            return
+        if record.get("kind") != "declaration":
+            yield f"is no declaration, and of {p.name} nothing else may be trained on"
+        told = record["completion"]
+        if rows := self.rows[p.name].intersection(told.split("\n")):
+            yield f"holds a row of a trace of {p.name}: {min(rows)}"
+        if values := self._answers(p, told):
+            yield f"gives an answer of {p.name}: {values[-1]}"
+
+    def _calls(self, p: Program, q: Program, text: str) -> set[str]:
+        """The calls of `q`, which is `p` or a part of it, that a document of `p` may not hold."""
+        found: set[str] = set()
+        for sources in self._shown(p):
+            for source in sources:
+                text = text.replace(source, remarks(source))
+            found = set(self.test[q.name].told(text)) - set(self.train[q.name].told(text))
+            if q.group.startswith("source_only"):
+                found = {
+                    *with_values(text, q.entry),
+                    *self.test[q.name].told(text),
+                    *self.train[q.name].told(text),
+                }
+            if not found:
+                break
+        return found
+
+    def _answers(self, p: Program, text: str) -> list[str]:
+        """The values that a declaration gives as answers, beside what it declares: a docstring may say what a function returns."""
+        found: list[str] = []
+        for sources in self._shown(p):
+            for source in [*sources, *([p.prose] if p.prose else [])]:
+                text = text.replace(source, "")
+            found = [said for said in ANSWER.findall(text) if _literal(said.rstrip(". \t"))]
+            if not found:
+                break
+        return found
+
+    def _shown(self, p: Program) -> Iterator[list[str]]:
+        """The sources that a document may show: its program's and those of its parts; then, of w/o IO programs, all under its name."""
+        yield [q.source.rstrip("\n") for q in (p, *p.parts) if q.source]
+        if p.group == "source_only":
+            yield [disguised(p, q).source.rstrip("\n") for q in self.unseen if q is not p]
 
 
 def _trace_rows(p: Program) -> set[str]:
@@ -38,59 +118,6 @@ def _trace_rows(p: Program) -> set[str]:
     shown = set("\n".join([p.source, *p.statements, *(way for ways in p.paths for way in ways)]).split("\n"))
     rows = {row for e in p.examples for row in trace_text(e.trace or []).split("\n")}
     return {row for row in rows if row and row not in shown}
-
-
-def _faults(
-    line: bytes, known: dict[str, Program], rows: dict[str, set[str]], pattern: re.Pattern[str]
-) -> Iterator[str]:
-    try:
-        record = json.loads(line)
-        text = f"{record['prompt']}\n{record['completion']}"
-        if record.get("kind") == "chat":
-            if named := pattern.findall(text):
-                yield f"is a chat that names {min(named)}"
-            return
-        p = known[record["program"]]
-    except (ValueError, KeyError, TypeError):
-        yield "is no document of these programs"
-        return
-    spoken = set(pattern.findall(text)) | set(pattern.findall(line.decode("utf-8", "replace")))
-    hidden = {name for name in spoken if known[name].group.startswith("source_only")} - {p.name, *p.needs}
-    if hidden:
-        yield f"is filed under {p.name} and names {', '.join(sorted(hidden))}"
-    if record.get("group") != p.group:
-        yield f"says that {p.name} is of another group than it is"
-    calls = _calls(text, p.needs[-1] if p.only_named else p.name)
-    if p.group.startswith("io"):
-        held_out = {_plain(p.call(e)) for e in p.calls("test")} - {
-            _plain(p.call(e)) for e in p.calls("train")
-        }
-        if found := held_out.intersection(map(_plain, calls)):
-            yield f"holds the held-out call {min(found)}"
-        return
-    if record.get("kind") != "declaration":
-        yield f"is no declaration, and of {p.name} nothing else may be trained on"
-    if found := {call for call in calls if _plain(call) != _plain(p.head())}:
-        yield f"calls {p.name}, which is to be known by its source alone: {min(found)}"
-    told = record["completion"].split("\n")
-    if found := rows[p.name].intersection(told):
-        yield f"holds a row of a trace of {p.name}: {min(found)}"
-    if values := [said for said in ANSWER.findall(record["completion"]) if _literal(said.rstrip(". \t"))]:
-        yield f"gives an answer of {p.name}: {values[-1]}"
-
-
-def _calls(text: str, name: str) -> Iterator[str]:
-    """Every call of a name, up to the bracket that closes it (or the end of its line)."""
-    for found in re.finditer(rf"{re.escape(name)}\s*\(", text):
-        depth, end = 1, found.end()
-        while end < len(text) and depth and text[end] != "\n":
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        yield text[found.start() : end]
-
-
-def _plain(call: str) -> str:
-    return re.sub(r"\s+", "", call)
 
 
 def _literal(text: str) -> bool:

@@ -15,18 +15,21 @@ import re
 import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pbb.programs.program import Example, Program
 
-START = r"(?:(?<!\w)|(?<=\\[abfnrtv]))"
+START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[abfnrtv]))"
 """Where a name may begin: also behind an escape, as in the repr of a text."""
 DEEPEST = 50
 NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 CONTINUED = re.compile(r"\n[ \t]*(?:\.\.\.|#)")
+ESCAPED = re.compile(r"""\\(['"])""")
 TOKEN = re.compile(r"""'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|[()\[\]{}]""")
 
 
+@lru_cache(maxsize=4096)
 def remarks(source: str) -> str:
     """The docstrings, other strings and comments of a source; all of it where it is no Python."""
     try:
@@ -68,17 +71,18 @@ class Asked:
 def _calls(text: str, entry: str) -> Iterator[tuple[str, ast.Call]]:
     """Every call of a function in a text without a variable among its arguments, as written and as read; a definition is none."""
     text = CONTINUED.sub("\n", text)
-    for found in re.finditer(rf"{START}{re.escape(entry)}\s*\(", text):
-        end = _closed(text, found.end())
-        if end is None or re.search(r"\bdef\s+$", text[max(0, found.start() - 20) : found.start()]):
-            continue
-        written = text[found.start() : end]
-        try:
-            call = _parsed(written)
-        except NO_PYTHON:
-            continue
-        if isinstance(call, ast.Call) and not _open(call):
-            yield " ".join(written.split()), call
+    for shape in dict.fromkeys([text, ESCAPED.sub(r"\1", text)]):  # a call may stand in the repr of a text
+        for found in re.finditer(rf"{START}{re.escape(entry)}\s*\(", shape):
+            end = _closed(shape, found.end())
+            if end is None or re.search(r"\bdef\s+$", shape[max(0, found.start() - 20) : found.start()]):
+                continue
+            written = shape[found.start() : end]
+            try:
+                call = _parsed(written)
+            except NO_PYTHON:
+                continue
+            if isinstance(call, ast.Call) and not _open(call):
+                yield " ".join(written.split()), call
 
 
 def _parsed(text: str) -> ast.expr:

@@ -1,0 +1,116 @@
+"""The audit's leak proof on programs of a user: what honest documents of ordinary functions say is no fault, and what is planted in them is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from pbb.documents.corpus import disguised
+from pbb.documents.leaks import leaks
+from pbb.documents.render import Document, declaration, execution, templates
+from pbb.programs.compose import composite
+from pbb.programs.program import Example, Facts, Group, Program, link
+
+T = templates("python")
+FACT = "def fact(n, acc=1):\n    if n < 0:\n        return fact(0)  # also fact(0, acc)\n    return acc if n < 2 else fact(n - 1, acc * n)\n"
+SAYS = '''def says(text, n=2):
+    """Says a text; as says(text), or says(text, n=3).
+
+    Where there is no text it
+    returns None
+    """
+    if not text:
+        return says("nothing", 1)
+    return text * n
+'''
+PLAIN = "def plain(x, y=1):\n    return x + plain(9) if x == 70 else x\n"
+
+
+def program(source: str, inputs: list[Any], group: Group = "source_only", **changes: Any) -> Program:
+    entry = source[4 : source.index("(")]
+    examples = [
+        Example(args=[x], output=[x, "given"], split="train" if i % 2 else "test")
+        for i, x in enumerate(inputs)
+    ]
+    given = {"name": f"pkg.{entry}", "entry": entry, "source": source, "prose": f"It is {entry}."} | changes
+    return Program(family="mine", group=group, examples=examples, facts=Facts(length=1), **given)
+
+
+PROGRAMS = [
+    program(FACT, [0, 1, 8, 9]),
+    program(SAYS, ["ab", "cd", "nothing", "ef"]),
+    program(PLAIN, [9, 10, 11, 12], "io"),
+]
+
+
+def found(*documents: Document, programs: list[Program] = PROGRAMS) -> list[str]:
+    return [fault for _, fault in leaks(programs, [d.model_dump_json().encode() for d in documents])]
+
+
+def declared(p: Program, more: str = "", **changes: Any) -> Document:
+    d = declaration(p, T, random.Random(0))
+    return d.model_copy(update={"completion": d.completion + more} | changes)
+
+
+def test_ordinary_functions_are_declared_without_a_fault() -> None:
+    """Their own definitions, defaults, recursion with a value, and signatures in prose are no calls that tell an answer."""
+    fact, says, plain = PROGRAMS
+    for p in PROGRAMS:
+        for seed in range(20):
+            assert (
+                found(*(declaration(p, T, random.Random(seed), kind) for kind in ("source", "prose"))) == []
+            )  # type: ignore[arg-type]
+    assert found(declared(disguised(fact, says)), declared(disguised(says, fact))) == []
+    executed = [execution(plain, e, ask, T, random.Random(1)) for e in plain.calls("train") for ask in ("direct", "recite")]  # type: ignore[arg-type] # fmt: skip
+    assert found(*executed) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "planted"),
+    [
+        (0, "fact(9) == 18"), (0, "# fact( 33 ) is large"), (0, "fact(0)"), (0, "fact(n=9)"), (0, "fact(9, 1)"), (0, "fact(2 * 4)"),
+        (1, "says('ab')"), (1, 'm.says("zz", n=1)'), (1, "'says(\\'ab\\')'"), (1, "The answer is 'abab'"), (1, "returns None"),
+        (2, "plain(9)"), (2, "plain(y=1, x=11)"), (2, "says is another"), (2, "pkg.fact"), (2, "'\\nfact'"),
+    ],
+)  # fmt: skip
+def test_what_is_planted_beside_a_source_is_found(of: int, planted: str) -> None:
+    p = PROGRAMS[of]
+    assert len(found(declared(p, f"\n{planted}"))) == 1
+    assert (
+        found(declared(p, prompt=f"{planted}: write the source.")) != []
+        or "eturns" in planted
+        or "answer" in planted
+    )
+
+
+@pytest.mark.parametrize("remark", ["# f(7) is large", '"""\n    >>> f(7)\n    """', "'f(7)'"])
+def test_a_call_in_a_docstring_or_comment_of_the_source_is_found(remark: str) -> None:
+    p = program(f"def f(x):\n    {remark}\n    return x\n", [5, 6])
+    assert found(declared(p), programs=[p]) == ["calls pkg.f, which is to be known by its source alone: f(7)"]
+    shown = program(f"def f(x):\n    {remark}\n    return x\n", [7, 6], "io")
+    assert found(declared(shown), programs=[shown]) == ["holds the held-out call f(7)"]
+    code = program("def f(x):\n    return x if x != 8 else f(7)\n", [7, 6], "io")
+    assert found(declared(code), programs=[code]) == []
+
+
+@pytest.mark.parametrize("form", ["declared", "named"])
+@pytest.mark.parametrize("group", ["source_only", "io"])
+def test_calls_of_the_parts_of_a_composite_are_found(group: Group, form: str) -> None:
+    first, second = (
+        program(f"def {name}(x):\n    a = x + {k}\n    return a\n", [7, 8, 9, 10], group, name=name)
+        for name, k in (("Zub", 1), ("Flurb", 2))
+    )
+    made = composite(first, second, f"{group}_composed", "Blimzax" if form == "declared" else None)  # type: ignore[arg-type]
+    shown = Example(args=[8], output=11, split="train", trace=["Zub(8):", "a = 8 + 1 = 9", "Flurb(10):"])
+    made = made.model_copy(update={"examples": [shown]})
+    first, second, made = programs = link([first, second, made])
+    if group == "source_only":
+        honest = declared(made) if form == "declared" else declared(first).model_copy(update={"program": made.name, "group": made.group})  # fmt: skip
+    else:
+        honest = execution(made, made.examples[0], "trace", T, random.Random(0))
+    assert found(honest, programs=programs) == []
+    for planted in ("Zub(7) == 8", "# Flurb(9) == 11", "Flurb(x=9)"):
+        bad = honest.model_copy(update={"completion": f"{honest.completion}\n{planted}"})
+        assert len(found(bad, programs=programs)) == 1
