@@ -318,6 +318,7 @@ def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.Mon
     said(capfd, "pretrain", "--steps", "3", "2", "1", "1", "1", "0", "--width", "64", "--layers", "4")
     assert handed[1:] == [(3, 2, 1, 1, 1, 0, 64, 4)] and len(handed[0]) == 8
     assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "-1", "1")
+    assert "--seed" in refused(capfd, "pretrain", "--seed", "-1")
 
 
 def test_data_make_runs_only_data_and_data_show_prints_it(capfd: Capture) -> None:

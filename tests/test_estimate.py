@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_an_adapters_size_is_pefts(tiny_llama: Callable[[int], LlamaForCausalLM]
 
     trained = [p.numel() for p in adapted(tiny_llama(0), 4, 0).parameters() if p.requires_grad]
     assert shape(model_folder).adapter(4) == sum(trained)
+
+
+def test_a_pointer_in_place_of_weights_is_refused(
+    model_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    """What a clone without Git LFS holds."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    )
+    with refused("model: ", str(folder), "get the folder again"):
+        shape(folder)
 
 
 def test_a_folder_without_sizes_is_refused(tmp_path: Path, refused: Refused) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pbb.experiment
 from pbb import folder as folders
-from pbb.experiment import as_yaml, evaluations, find_evaluation, find_run, make_data, share
+from pbb.experiment import as_yaml, evaluations, find_evaluation, find_run, make_data, share, tell_environment
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
@@ -244,6 +246,21 @@ def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path)
     scores.write_text("{}")
     os.utime(scores, (11, 11))
     assert find_run("small", tmp_path).name == "finished"
+
+
+def test_other_environments_in_which_steps_were_made_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(threads: int, python: str) -> dict[str, Any]:
+        monkeypatch.setattr(platform, "python_version", lambda: python)
+        tell_environment(tmp_path, threads)
+        return dict(json.loads((tmp_path / "environment.json").read_text()))
+
+    assert "earlier" not in told(1, "3.11") and "earlier" not in told(1, "3.11")
+    first, second = told(1, "3.12"), told(2, "3.12")
+    assert [known["python"] for known in first["earlier"]] == ["3.11"]
+    assert [(known["python"], known["threads"]) for known in second["earlier"]] == [("3.11", 1), ("3.12", 1)]
+    assert len(told(1, "3.11")["earlier"]) == 3 and len(told(2, "3.12")["earlier"]) == 3
 
 
 @pytest.mark.parametrize("numbers", [{"threads": 0}, {"workers": 0}])

@@ -299,6 +299,7 @@ def test_an_unknown_recipe_is_refused_with_those_there_are(name: str, refused: R
         ("data.family=knitting", ["data.family"]),
         ("seeds=3", ["seeds", "list"]),
         ("seeds=[]", ["seeds"]),
+        ("seeds=[3, 0, 3]", ["seeds", "3 is there twice"]),
         ("seeds=[a]", ["seeds.0"]),
         ("templates.prompt=0", ["templates.prompt"]),
         ("model=7", ["model", "string"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -266,6 +267,9 @@ def test_the_base_is_named_by_its_bytes(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_command_makes_the_run_again(recipe: Recipe) -> None:
     assert command(load("arithmetic")) == "pbb run arithmetic"
     assert command(load("arithmetic", model=HUB, seeds=3)) == f"pbb run arithmetic --model {HUB} --seeds 3"
+    said = shlex.split(command(load("arithmetic", ["seeds=[5, 7]"])))
+    assert said[:4] == ["pbb", "run", "arithmetic", "--set"]
+    assert load("arithmetic", said[4:]).seeds == [5, 7]
 
 
 def test_a_model_that_is_nowhere_is_refused_before_anything_runs(refused: Refused) -> None:

@@ -166,6 +166,39 @@ def test_a_lost_task_is_tried_again_and_changes_nothing(serial: tuple[Path, str]
     assert run(made([3, 5, 7]), tmp_path, lambda root: pytest.fail("nothing is left to do")).attempts == {}
 
 
+def test_tries_are_counted_by_step_and_not_by_its_label(tmp_path: Path) -> None:
+    """Two points have a step of the same label; each is lost once less than is too often."""
+    found = made([3, 5])
+    lost = {point.steps[1].hash: ATTEMPTS - 1 for point in found}
+    for point in found:
+        object.__setattr__(point.steps[1], "label", "train")
+
+    class Lossy(Here):
+        def ended(self, step: Any) -> bool:
+            if lost.get(step.hash, 0):
+                lost[step.hash] -= 1
+                raise Ended("the machine is gone", final=False)
+            return super().ended(step)
+
+    progress = run(found, tmp_path, Lossy)
+    assert [p.failed for p in progress.points] == [None, None]
+    assert progress.attempts == {"train": ATTEMPTS}
+
+
+def test_every_point_is_looked_at_before_any_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    def preflight(recipe: Recipe, workers: int) -> list[str]:
+        if recipe.value == 5:
+            raise PbbError("memory: no room")
+        return []
+
+    monkeypatch.setattr(estimate, "preflight", preflight)
+    with refused("no room"):
+        run(made([3, 5]), tmp_path)
+    assert not list(tmp_path.glob("fake/sweep/steps/*/DONE"))
+
+
 def test_a_point_that_fails_leaves_the_others(serial: tuple[Path, str], tmp_path: Path) -> None:
     progress = run(made([3, 5, 7]), tmp_path, lambda root: Here(root, {"train 3": ATTEMPTS}))
     assert [p.failed for p in progress.points] == ["train 3: the machine is gone", None, None]

@@ -171,15 +171,17 @@ def _environment(run: Path, made: list[Made]) -> Iterator[Finding]:
     if not isinstance(told, dict) or not isinstance(told.get("versions"), dict):
         yield Finding(label, "differs", "it is missing or damaged")
         return
-    claimed = told["versions"].get("transformers")
+    versions = [known["versions"] for known in (told, *told.get("earlier", []))]
+    claimed = {version.get("transformers") for version in versions}
     saved = {m.folder.name: folders.read_json(m.folder / "model" / "config.json") for m in made}
     known = {name: c["transformers_version"] for name, c in saved.items() if isinstance(c, dict)}
-    wrong = [name for name, version in known.items() if version != claimed]
+    wrong = [name for name, version in known.items() if version not in claimed]
     if wrong:
-        detail = f"{wrong[0]} was saved by transformers {known[wrong[0]]}, it says {claimed}"
+        said = " or ".join(map(str, claimed))
+        detail = f"{wrong[0]} was saved by transformers {known[wrong[0]]}, it says {said}"
         yield Finding(label, "differs", detail)
     else:
-        detail = f"pbb {told.get('pbb')}, Python {told.get('python')}, {len(known)} models of transformers {claimed}"
+        detail = f"pbb {told.get('pbb')}, Python {told.get('python')}, {len(known)} models of transformers {', '.join(sorted(set(known.values())))}"
         yield Finding(label, "agrees" if known else "not checked", detail)
 
 

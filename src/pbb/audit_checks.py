@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import random
@@ -212,7 +211,7 @@ def _unlike(
         elif key in questions:
             q, other, value = questions[key]
             if not mine and m.config.get("isolate") and q.example and row["planted"] is not None:
-                other, value = swapped.get(key[0]), ast.literal_eval(row["planted"])
+                other, value = swapped.get(key[0]), parse(row["planted"], cot=False).value
             made = ask.judge(q, row["generation"], other, value, m.config["represent"])
         else:
             continue  # named among the questions

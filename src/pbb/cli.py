@@ -282,7 +282,7 @@ def show(recipe: RecipeName, model: Model = None, seeds: Seeds = None, settings:
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("base"),
-    seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and data.")] = 0,
     steps: Annotated[
         tuple[int, int, int, int, int, int],
         typer.Option(

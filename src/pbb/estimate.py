@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from pbb import machine
 from pbb.errors import PbbError
 from pbb.graph import ALL
@@ -93,7 +95,7 @@ def shape(folder: Path) -> Shape:
             vocabulary=int(config["vocab_size"]),
             cached=cached,
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise PbbError(
             f"model: {folder}: its sizes cannot be read ({error!r}): get the folder again"
         ) from error
@@ -104,9 +106,8 @@ def _first(config: dict[str, Any], *keys: str) -> Any:
 
 
 def _weights(path: Path) -> int:
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+    with safe_open(path, "numpy") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in sorted(file.keys()))
 
 
 def need(

@@ -2,7 +2,7 @@
 
     runs/<recipe>/<hash>/
       recipe.yaml             the recipe, resolved
-      environment.json        versions, machine, threads, git revision
+      environment.json        versions, machine, threads, git revision; earlier ones, where it changed
       events.jsonl            what happened when, one JSON object a line
       steps/<kind>-<hash>/    one folder a step, see pbb.folder
       scores.json  report.html  figures/
@@ -112,7 +112,7 @@ def run_loaded(
     if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
     if any(folders.state(folder) != "done" for folder in here):
-        folders.write_json(directory / "environment.json", environment(threads))
+        tell_environment(directory, threads)
         _preflight(recipe, steps, directory, places, display)
     outcome = execute(steps, directory, workers=places, threads=threads, display=display)
     publish(steps, directory)
@@ -293,6 +293,19 @@ def as_yaml(recipe: Recipe) -> str:
     import yaml
 
     return str(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
+
+
+def tell_environment(directory: Path, threads: int) -> None:
+    """Write environment.json; other environments that it told of, in which steps may have been made, it keeps as `earlier`."""
+    path = directory / "environment.json"
+    now, before = environment(threads), folders.read_json(path)
+    if isinstance(before, dict):
+        earlier = before.pop("earlier", [])
+        if before | {"command": None} != now | {"command": None} and before not in earlier:
+            earlier.append(before)
+        if earlier:
+            now["earlier"] = earlier
+    folders.write_json(path, now)
 
 
 def environment(threads: int) -> dict[str, Any]:

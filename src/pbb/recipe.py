@@ -167,6 +167,12 @@ class Recipe(Strict):
     curves: list[Curve] = Field(default_factory=list, exclude_if=lambda curves: not curves)
 
     @model_validator(mode="after")
+    def _seeded(self) -> Recipe:
+        if again := [seed for seed in set(self.seeds) if self.seeds.count(seed) > 1]:
+            raise ValueError(f"seeds: {min(again)} is there twice: give each seed once")
+        return self
+
+    @model_validator(mode="after")
     def _shared_out(self) -> Recipe:
         if self.fsdp and self.processes == 1:
             raise ValueError("fsdp: weights are shared out over several processes: give processes too")

@@ -156,7 +156,9 @@ def graph(recipe: Recipe) -> list[Step]:
 def command(recipe: Recipe) -> str:
     """The command line that makes this recipe's run again (with its overrides, where there were any: see recipe.yaml)."""
     model = "" if recipe.model == "base" else f" --model {recipe.model}"
-    seeds = "" if recipe.seeds == [0] else f" --seeds {len(recipe.seeds)}"
+    count = len(recipe.seeds)
+    seeds = f" --seeds {count}" if recipe.seeds == list(range(count)) else f" --set 'seeds={recipe.seeds}'"
+    seeds = "" if recipe.seeds == [0] else seeds
     launch = f" --launch {'fsdp' if recipe.fsdp else 'torchrun'} --processes {recipe.processes}"
     return f"pbb run {recipe.name}{model}{seeds}{launch if recipe.processes > 1 else ''}"
 

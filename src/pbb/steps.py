@@ -76,6 +76,7 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
 
     from pbb.documents.corpus import read_documents
     from pbb.models.load import autocast_pays, encode, encode_pairs, load
+    from pbb.training.checkpoint import replace
     from pbb.training.loop import Settings
 
     documents = read_documents(inputs["documents"] / "documents.jsonl")
@@ -104,7 +105,7 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
         share = measured["prompts"] / len(documents)
         counts = {k.replace("execution", "prompt"): round(n * share, 2) for k, n in counts.items()}
     if PartialState().is_main_process:
-        (out / "training.json").write_text(json.dumps(measured | {"exposures": counts}), encoding="utf-8")
+        replace(out / "training.json", json.dumps(measured | {"exposures": counts}))
 
 
 def _some(programs: list[Program], some: Any) -> list[Program]:

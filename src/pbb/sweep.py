@@ -18,6 +18,7 @@ import itertools
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any, Literal, Protocol
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, environment, graph_of, load, publish, share
+from pbb.experiment import as_yaml, graph_of, load, publish, share, tell_environment
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
@@ -132,7 +133,7 @@ def sweep(
     progress = Progress(root, found)
     share(ordered(step for point in found for step in point.steps), root, out, display)
     if any(folders.state(root / "steps" / step.folder) != "done" for point in found for step in point.steps):
-        folders.write_json(root / "environment.json", environment(threads))
+        tell_environment(root, threads)
     if tasks is None:
         _serial(progress, workers, threads, display, tell)
     else:
@@ -149,14 +150,12 @@ def _serial(
 ) -> None:
     from pbb.estimate import preflight
 
-    root, checked = progress.root, set()
+    root, places = progress.root, at_once(workers, threads)
+    lines = [preflight(p.recipe, places) for p in progress.points if p.results(root) is None]
+    for line in dict.fromkeys(itertools.chain(*lines)):
+        display.line(line)
     for number, point in enumerate(progress.points, 1):
         display.line(f"point {number} of {len(progress.points)}: {point.label}")
-        starts = tuple(point.recipe.starts())
-        if starts not in checked and point.results(root) is None:
-            checked.add(starts)
-            for line in preflight(point.recipe, at_once(workers, threads)):
-                display.line(line)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 execute(point.steps, root, workers=workers, threads=threads, display=display)
@@ -167,7 +166,8 @@ def _serial(
                 break
             except StepCrashed as error:
                 point.failed = str(error)
-                progress.attempts[point.label] = attempt + 1
+                if attempt < ATTEMPTS:
+                    progress.attempts[point.label] = attempt + 1
                 display.line(f"{error}{': trying again' if attempt < ATTEMPTS else ''}")
         progress.done |= {s.hash for s in point.steps if folders.state(root / "steps" / s.folder) == "done"}
         tell(progress)
@@ -180,6 +180,7 @@ def _spread(progress: Progress, tasks: Callable[[Path], Tasks], tell: Callable[[
     progress.done |= {s.hash for s in steps if folders.state(root / "steps" / s.folder) == "done"}
     failed: dict[str, str] = {}
     running: dict[str, tuple[Step, Any]] = {}
+    tried: Counter[str] = Counter()  # by hash: two points may have steps of one label
     if len(progress.done) == len(steps):
         return
     place = tasks(root)
@@ -191,10 +192,12 @@ def _spread(progress: Progress, tasks: Callable[[Path], Tasks], tell: Callable[[
                         continue
                     progress.done.add(key)
                 except Ended as error:
-                    if error.final or progress.attempts.get(step.label, 1) >= ATTEMPTS:
+                    tried[key] += 1
+                    if error.final or tried[key] >= ATTEMPTS:
                         failed[key] = f"{step.label}: {error.why}"
                     else:
-                        progress.attempts[step.label] = progress.attempts.get(step.label, 1) + 1
+                        told = progress.attempts.get(step.label, 1)
+                        progress.attempts[step.label] = max(told, tried[key] + 1)
                 del running[key]
             for step in steps:
                 if place.room is not None and len(running) >= place.room:

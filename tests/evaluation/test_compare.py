@@ -37,6 +37,13 @@ def test_a_run_against_itself_is_no_different() -> None:
     assert (row["difference"], row["p"], row["p_holm"], row["left_out"]) == (0, 1, 1, 0)
 
 
+@pytest.mark.parametrize("column", ["correct", "source", "sample"])
+def test_a_run_without_a_column_is_refused(column: str) -> None:
+    a = frame({"A": [1, 0]})
+    with pytest.raises(PbbError, match=f"run 2: predictions.parquet lacks {column}"):
+        compare(a, a.drop(columns=column))
+
+
 def test_arms_are_corrected_for_together() -> None:
     names = "ABCDEFGHIJKL"
     low, high = {n: [0] for n in names}, {n: [1] for n in names}

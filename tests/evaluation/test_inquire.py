@@ -151,6 +151,16 @@ def test_a_call_outside_the_programs_inputs_is_run_as_well(finished: Path, progr
     assert rows[0]["true"].lstrip("-").isdigit()
 
 
+def test_a_run_of_other_code_is_named(finished: Path, programs: list[Program], refused: Refused) -> None:
+    path = finished / "evaluate-proactive" / "inputs.json"
+    record = json.loads(path.read_text())
+    del record["config"]["phrasings"]
+    path.write_text(json.dumps(record))
+    with refused("ask: ", "made by other code", "phrasings"):
+        inquire(path.parent, f"{programs[0].name}(7)")
+    assert not (finished / "loaded").exists()
+
+
 def test_what_a_run_does_not_have_is_named(finished: Path, programs: list[Program], refused: Refused) -> None:
     name, evaluation = programs[0].name, finished / "evaluate-proactive"
     with refused("no program 'Nobody'", "w/o IO programs are"):

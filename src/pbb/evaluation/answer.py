@@ -59,7 +59,10 @@ _GLUED = re.compile(r"[\w%'\"\[(]|\.\w|[:/]\d")
 _OPERATOR = re.compile(
     r"[ \t]*(?:(?:\*\*|//|<<|>>|==|!=|<=|>=|[-+*/%^&|@<>])[ \t]*[\d\[({'\"]|[+*/%][ \t]*[A-Za-z_])"
 )
-_SECOND = re.compile(r"[ \t]*,[ \t]*[-+]?[\d\[({'\"]")
+_SECOND = re.compile(r"[ \t]*(?:,|\b(?:or|and|to)\b)[ \t]*[-+]?[\d\[({'\"]")
+_ITEM = re.compile(
+    r"[\s*`$]*1[.)][*`$]*[ \t]+[^\s\d]"
+)  # "1. First, multiply": how an LLM begins to think aloud
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def parse(generation: str, *, cot: bool) -> Parsed:
     "\\boxed{", or a value after "=>" or "returns"; a mark inside an answer that is a string is part of that
     string. Without a mark there is no answer. Without `cot` the answer is the literal that the generation
     begins with or, where it begins with words, the first marked one of its first line ("Zibble(7) returns
-    17."). Literals are read as Python, then as JSON; `1_000` and `+5` are Python, `007` and `1,000` are
+    17."). What begins as a numbered list has none. Literals are read as Python, then as JSON; `1_000` and `+5` are Python, `007` and `1,000` are
     neither.
     """
     return _last_marked(generation) if cot else _leading(generation)
@@ -99,6 +102,8 @@ def parse(generation: str, *, cot: bool) -> Parsed:
 
 def _leading(generation: str) -> Parsed:
     text = generation.lstrip()
+    if _ITEM.match(text):
+        return _unparsed("a numbered list")
     found, _ = _literal_at(text, 0, _DRESSING)
     if found != _NOTHING:
         return found

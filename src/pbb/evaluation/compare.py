@@ -22,8 +22,13 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> list[di
     """Rows {arm, group, split, ask, first, second, difference, low, high, p, p_holm, programs, n, left_out}; shares, second minus first.
 
     Raises:
-        PbbError: the runs have no question in common.
+        PbbError: the runs have no question in common, or one lacks a column.
     """
+    for number, frame in enumerate((first, second), 1):
+        if lacking := {"sample", "correct", *CELL, *QUESTION} - set(frame.columns):
+            raise PbbError(
+                f"compare: run {number}: predictions.parquet lacks {', '.join(sorted(lacking))}: it was made by other code, or changed: run it again"
+            )
     cells = [dict(iter(f[f["sample"] == 0].groupby(CELL, sort=False))) for f in (first, second)]
     rows: list[dict[str, Any]] = []
     for key in cells[0]:

@@ -31,11 +31,15 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
         evaluation: the folder of the step that evaluated the arm, beside those of its model and its programs.
 
     Raises:
-        PbbError: the program is not in the run, or the call is no literal call.
+        PbbError: the program is not in the run, the call is no literal call, or the run is one of other code.
     """
     calls, args = read_composition(call)
     step = json.loads((evaluation / "inputs.json").read_text(encoding="utf-8"))
     steps, config = evaluation.parent, step["config"]
+    if lacking := {"phrasings", "templates"} - set(config):
+        raise PbbError(
+            f"ask: {evaluation} was made by other code: it does not say its {' or '.join(sorted(lacking))}: run the recipe again"
+        )
     programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
     program = _asked(programs, calls)
     truth = _execute(program, args, call, config.get("isolate"))

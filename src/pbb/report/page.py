@@ -228,12 +228,14 @@ def _yaml(recipe: dict[str, Any]) -> str:
     )
 
 
-def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flatten(value: dict[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested facts as dotted names and texts."""
     rows: list[tuple[str, str]] = []
     for key, item in value.items():
         if isinstance(item, dict):
             rows += _flatten(item, f"{prefix}{key}.")
+        elif isinstance(item, list) and any(isinstance(each, dict) for each in item):
+            rows += _flatten(dict(enumerate(item, 1)), f"{prefix}{key}.")
         else:
             text = ", ".join(map(str, item)) if isinstance(item, list | tuple) else str(item)
             rows.append((f"{prefix}{key}", text))

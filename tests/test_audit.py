@@ -1,0 +1,56 @@
+"""An audit executes none of the programs that others wrote: what they gave is taken from the record, and their data is not made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbb import audit_checks
+from pbb.audit import Made, again
+from pbb.documents.corpus import planted
+from pbb.evaluation import ask
+from pbb.evaluation.ask import Question, judge
+from pbb.graph import Step
+from pbb.programs.program import Example, Facts, Program
+
+
+def foreign(name: str, witness: Path, k: int) -> Program:
+    source = f"def {name}(x):\n    open({str(witness)!r}, 'w').close()\n    return x + {k}\n"
+    examples = [Example(args=[x], output=x + k, split="test") for x in (1, 2)]
+    given: dict[str, Any] = {"family": "package", "group": "source_only", "facts": Facts(length=1)}
+    return Program(name=name, entry=name, source=source, examples=examples, **given)
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_rows_of_programs_of_others_are_judged_without_executing_them(
+    isolate: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "worker", lambda *_: pytest.fail("a worker was started"))
+    known = [foreign(name, tmp_path / "witness", k) for name, k in (("f", 1), ("g", 10))]
+    others = planted(known, 0)
+    config = {"planted": True, "seed": 0, "arm": "wrong-source", "isolate": isolate, "represent": "source"}
+    m = Made(tmp_path, {"config": config, "parents": {}}, None, "")
+    asked = [Question(p, "direct", "test", e, f"{p.call(e)}?", "") for p in known for e in p.examples]
+    rows = []
+    for q in asked:
+        other = others[q.program.name] if isolate else None
+        value = q.example.args[0] + (10 if q.program.name == "f" else 1)  # type: ignore[union-attr]
+        rows.append(judge(q, str(value), other, value) | {"arm": "wrong-source", "seed": 0})
+    assert list(audit_checks._unlike(m, rows, known, asked, {})) == []
+    assert {row["planted_correct"] for row in rows} == {isolate}
+    forged = [row | {"planted_correct": not isolate} for row in rows]
+    assert len(list(audit_checks._unlike(m, forged, known, asked, {}))) == len(rows)
+    assert not (tmp_path / "witness").exists()
+
+
+def test_data_whose_programs_would_be_executed_is_not_made_again(tmp_path: Path) -> None:
+    step = Step(
+        kind="programs", label="programs", function="pbb.nowhere:never", config={}, parents={}, code=()
+    )
+    m = Made(tmp_path, {"config": {"data": {"allow_code": True}}, "parents": {}}, step, "")
+    found = again(m, "programs.jsonl", "programs, made again")
+    assert (found.verdict, "not executed" in found.detail) == ("not checked", True)
+    with pytest.raises(ModuleNotFoundError):  # so that nothing but the permission keeps it from being made
+        again(Made(tmp_path, {"config": {}, "parents": {}}, step, ""), "programs.jsonl", "programs")
