@@ -5,7 +5,7 @@
       environment.json        versions, machine, threads, git revision; earlier ones, where it changed
       events.jsonl            what happened when, one JSON object a line
       steps/<kind>-<hash>/    one folder a step, see pbb.folder
-      scores.json  report.html  figures/
+      scores.json  report.html  figures/  tables/
 
 Contract in one sentence: the same recipe always has the same directory, and asking again for a finished one
 returns what stands there without running a step.
@@ -362,8 +362,8 @@ def publish(steps: Sequence[Step], directory: Path) -> None:
         for step in steps:
             if step.kind == kind:
                 folder = directory / "steps" / step.folder
-                results = [folder / "scores.json", folder / "report.html", *sorted(folder.glob("figures/*"))]
-                for source in results:
+                shown = sorted([*folder.glob("figures/*"), *folder.glob("tables/*")])
+                for source in [folder / "scores.json", folder / "report.html", *shown]:
                     if source.is_file():
                         target = directory / source.relative_to(folder)
                         target.parent.mkdir(exist_ok=True)

@@ -5,15 +5,13 @@ claim beside guessing and the ceiling, the control that could sink it, tables, f
 the texts that the model wrote.
 Contract: `report.html` is one file that asks the network for nothing (its own policy forbids it), escapes
 every text that a model or a program wrote, and has the same bytes for the same input; `figures/` holds each
-figure as SVG and CSV.
+figure as SVG and CSV, `tables/` all that was measured, compared and decided.
 """
 
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from pbb.report.by_shift import by_shift
 from pbb.report.curves import learning_curves
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
+from pbb.report.numbers import csv_files, csv_text
 from pbb.report.rewards import Odd, reward_curves, strangest
 from pbb.report.scoreboard import (
     ASK_ORDER,
@@ -54,7 +53,7 @@ def write_report(
     out: Path,
     command: str,
 ) -> None:
-    """Write `out`/report.html and `out`/figures/*.{svg,csv}.
+    """Write `out`/report.html, `out`/figures/*.{svg,csv} and `out`/tables/*.csv.
 
     scores: scores.json; predictions: one parquet file an arm and seed; training: "arm seed N / stage" ->
     metrics.jsonl; recipe: the resolved recipe (its `title` and `about` head the page); command: what makes
@@ -87,19 +86,13 @@ def write_report(
     for chart in charts.values():
         if chart is not None:
             (folder / f"{chart.name}.svg").write_text(svg.standalone(chart.wide), encoding="utf-8")
-            (folder / f"{chart.name}.csv").write_text(csv_text(chart), encoding="utf-8", newline="")
+            (folder / f"{chart.name}.csv").write_text(csv_text(chart.table), encoding="utf-8", newline="")
+    (out / "tables").mkdir(exist_ok=True)
+    for name, text in csv_files(board.scores).items():
+        (out / "tables" / name).write_text(text, encoding="utf-8", newline="")
     odd = strangest(training)
     page = render(board, charts, samples.embed(predictions), odd, recipe, environment, command)
     (out / "report.html").write_text(page, encoding="utf-8")
-
-
-def csv_text(chart: Chart) -> str:
-    """The numbers of a figure, unrounded; empty where a measure does not apply."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(chart.table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(chart.table)
-    return text.getvalue()
 
 
 def render(
