@@ -220,8 +220,14 @@ def test_estimate_is_a_table_or_json(capsys: pytest.CaptureFixture[str], recipe:
     found = json.loads(capsys.readouterr().out)
     assert {row["stage"] for row in found["stages"]} == {"learn", "read", "read-wrong", "together"}
     assert all(row["bytes"] > 4e8 and row["seconds"] > 0 for row in found["stages"])
-    assert main(["estimate", "arithmetic"]) == 0
-    assert "read-wrong" in capsys.readouterr().out
+    assert (found["run"]["seeds"], found["run"]["steps"]) == (1, len(graph(load("arithmetic"))))
+    assert found["run"]["seconds"] > max(row["seconds"] for row in found["stages"])
+    assert main(["estimate", "arithmetic", "--seeds", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "read-wrong" in out
+    assert f"the run of 3 seeds takes about {{}}: {len(graph(load('arithmetic', seeds=3)))} steps" in re.sub(
+        r"about [^:]+:", "about {}:", out
+    )
 
 
 @pytest.mark.parametrize(

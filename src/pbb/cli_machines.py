@@ -69,16 +69,20 @@ def doctor(
 def estimate(
     recipe: RecipeName = "arithmetic",
     model: Model = None,
+    seeds: Seeds = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what memory and time each stage of a recipe will take, and train nothing."""
+    """Say what memory and time each stage of a recipe will take, and the whole run from nothing; train nothing."""
     from pbb import machine
     from pbb.estimate import gigabytes, needs, shape
-    from pbb.experiment import load
+    from pbb.experiment import graph_of, load
+    from pbb.graph import ordered, seconds_left
     from pbb.models import place
+    from pbb.progress import duration
+    from pbb.run import at_once
 
-    loaded = load(recipe, settings or [], model, None)
+    loaded = load(recipe, settings or [], model, seeds)
     device = machine.device_memory()
     free = machine.memory()[0] if device is None else device
     several = len(loaded.starts()) > 1
@@ -89,9 +93,12 @@ def estimate(
             loaded.alone(start), shape(place.folder(start)), machine.available_cores(), device is not None
         )
     ]
+    steps, places = ordered(graph_of(loaded)), at_once(None, 1)
+    seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in steps}, (), places)
     if as_json:
         rows: list[dict[str, Any]] = [vars(need) for need in found]
-        print(json.dumps({"free": free, "stages": rows}, indent=1))
+        whole = {"seeds": len(loaded.seeds), "steps": len(steps), "seconds": round(seconds)}
+        print(json.dumps({"free": free, "stages": rows, "run": whole}, indent=1))
         return
     from pbb.console import console, needs_table
 
@@ -100,6 +107,8 @@ def estimate(
     out.print(
         f"{gigabytes(free)} are free; times are for one seed, training alone, on {machine.available_cores()} cores"
     )
+    count = f"{len(loaded.seeds)} seed{'s' if len(loaded.seeds) > 1 else ''}"
+    out.print(f"the run of {count} takes about {duration(seconds)}: {len(steps)} steps, {places} at a time")
 
 
 def sweep_command(
