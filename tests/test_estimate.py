@@ -20,6 +20,7 @@ from pbb.graph import ALL
 from pbb.models.place import BASE
 from pbb.recipe import Recipe, Stage
 from pbb.recipe_file import load
+from pbb.recipe_graph import graph
 
 Refused = Callable[..., AbstractContextManager[None]]
 SMOL = KNOWN["smollm2 (135 million)"]
