@@ -177,7 +177,7 @@ def test_each_process_holds_the_model_and_its_share_of_a_batch(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
 ) -> None:
     def size(*shared_out: int) -> int:
-        return need("s", Stage(batch_size=32), 1000, 182, SMOL, 1, False, *shared_out).bytes
+        return need("s", Stage(batch_size=16), 1000, 182, SMOL, 1, False, *shared_out).bytes
 
     weights = 16 * SMOL.weights
     assert weights < size(2) < size() < 2 * size(2)

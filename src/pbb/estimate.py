@@ -28,6 +28,7 @@ from pbb.errors import PbbError
 from pbb.graph import ALL
 from pbb.models import place
 from pbb.recipe import Recipe, Stage
+from pbb.training.passes import passes
 
 PROCESS = 650_000_000  # bytes of an idle step with its libraries
 LONGEST = 300  # tokens of a document where no sample of the data can be drawn at once
@@ -127,7 +128,8 @@ def need(
     """
     trained = of.adapter(stage.lora) if stage.lora else of.weights
     held = 4 * of.weights + 12 * trained + (4 * trained if stage.lora else 0)
-    rows, mean = stage.batch_size // stage.accumulate // processes, 0.4 * longest
+    cut = passes(stage.batch_size, stage.accumulate, processes, not gpu)
+    rows, mean = stage.batch_size // cut // processes, 0.4 * longest
     operations = 6.0 * of.weights * mean * documents
     if stage.grpo:
         longest += stage.grpo.max_tokens
@@ -298,9 +300,9 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
     changes: list[dict[str, Any]] = []
     out = _shared_out(recipe, stage)
     if not stage.grpo:
-        passes = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % (n * out[0]) == 0]
-        changes += [{"accumulate": n} for n in passes]
-        changes += [{"accumulate": n, "checkpointing": True} for n in passes]
+        cuts = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % (n * out[0]) == 0]
+        changes += [{"accumulate": n} for n in cuts]
+        changes += [{"accumulate": n, "checkpointing": True} for n in cuts]
     if not recipe.fsdp:
         changes += [{**c, "lora": 16, "optimizer": "adamw"} for c in [{"checkpointing": True}, *changes]]
     remedy = f"take a smaller model, or a machine with {gigabytes(largest.bytes * beside)}"

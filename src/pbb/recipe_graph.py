@@ -32,7 +32,10 @@ DOCUMENTS = (
 )
 LOAD = tuple(f"pbb.models.{name}" for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub"))
 SFT = (
-    *(f"pbb.training.{name}" for name in ("sft", "packing", "loop", "adapter", "checkpoint", "muon")),
+    *(
+        f"pbb.training.{name}"
+        for name in ("sft", "passes", "packing", "loop", "adapter", "checkpoint", "muon")
+    ),
     *LOAD,
 )
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")

@@ -50,7 +50,7 @@ class Settings(BaseModel):
     newton_schulz: Muon's iterations, which cost a small model as much as its products do; five are usual, three teach as much (docs/lab-notes.md).
     lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
     stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
-    accumulate: passes that a batch is cut into; the update is that of the whole batch. packing: documents of a pass share rows (see
+    accumulate: passes that a batch is cut into at least (see `pbb.training.passes`), for one update. packing: documents of a pass share rows (see
     `pbb.training.packing`). report_to: Trainer's trackers.
     processes: how many share out each batch; fsdp: and the weights, their gradients and moments as well.
     """

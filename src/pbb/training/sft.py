@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,6 +28,7 @@ from pbb.training.loop import Journal, Report, arguments, optimizer, products, s
 from pbb.training.loop import Settings as Settings
 from pbb.training.loop import save as save
 from pbb.training.packing import WIDE, Packed, exact
+from pbb.training.passes import passes
 
 Tokens = tuple[list[int], list[int]]
 """A document as tokens: (prompt with the chat's markers, completion with its end token)."""
@@ -144,10 +146,12 @@ def sft(
         {"input_ids": [p + c for p, c in rows], "labels": [[-100] * len(p) + c for p, c in rows]}
     )
     every = max(1, min(25, steps // 20))
+    on_cpu = PartialState().device.type == "cpu"
+    cut = passes(settings.batch_size, settings.accumulate, settings.processes, on_cpu)
     config = SFTConfig(
         **arguments(settings, out, steps),
-        per_device_train_batch_size=settings.batch_size // settings.accumulate // settings.processes,
-        gradient_accumulation_steps=settings.accumulate,
+        per_device_train_batch_size=settings.batch_size // cut // settings.processes,
+        gradient_accumulation_steps=cut,
         num_train_epochs=1,
         packing=False,
         padding_free=False,
