@@ -186,7 +186,7 @@ def test_each_process_holds_the_model_and_its_share_of_a_batch(
     monkeypatch.setattr(machine, "devices", lambda: 0)
     monkeypatch.setattr(machine, "available_cores", lambda: 2)
     two = recipe.model_copy(update={"model": str(model_folder), "processes": 2})
-    free(1.2 * size(2) / 1e9, monkeypatch)
+    free(1.2 * size() / 1e9, monkeypatch)  # the recipe's batches of 32, shared out by two
     with refused("memory: ", "each of 2 processes", "fewer --processes"):
         preflight(two, 2)
     free(100, monkeypatch)
