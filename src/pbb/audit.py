@@ -171,8 +171,9 @@ def _environment(run: Path, made: list[Made]) -> Iterator[Finding]:
     if not isinstance(told, dict) or not isinstance(told.get("versions"), dict):
         yield Finding(label, "differs", "it is missing or damaged")
         return
-    versions = [known["versions"] for known in (told, *told.get("earlier", []))]
-    claimed = {version.get("transformers") for version in versions}
+    earlier = told.get("earlier")
+    known_of = [told, *(e for e in (earlier if isinstance(earlier, list) else []) if isinstance(e, dict))]
+    claimed = {e["versions"].get("transformers") for e in known_of if isinstance(e.get("versions"), dict)}
     saved = {m.folder.name: folders.read_json(m.folder / "model" / "config.json") for m in made}
     known = {name: c["transformers_version"] for name, c in saved.items() if isinstance(c, dict)}
     wrong = [name for name, version in known.items() if version not in claimed]

@@ -301,6 +301,7 @@ def tell_environment(directory: Path, threads: int) -> None:
     now, before = environment(threads), folders.read_json(path)
     if isinstance(before, dict):
         earlier = before.pop("earlier", [])
+        earlier = earlier if isinstance(earlier, list) else []
         if before | {"command": None} != now | {"command": None} and before not in earlier:
             earlier.append(before)
         if earlier:
