@@ -88,6 +88,13 @@ def test_without_one_of_todays_code_the_newest_is_taken_and_named(recipe: Recipe
     assert note and newest.name in note and "other code" in note and "\n" not in note
 
 
+def test_of_older_code_too_the_first_seed_is_taken(recipe: Recipe, run: Path) -> None:
+    first, second = steps(recipe, "proactive")
+    wanted = finish(run, of_older_code(first, 1), age=50)
+    finish(run, of_older_code(second, 1))
+    assert find_evaluation(run, "proactive")[0] == wanted
+
+
 def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
     recipe: Recipe, tmp_path: Path, refused: Refused
 ) -> None:

@@ -214,7 +214,7 @@ def export_command(
     push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as well.")] = None,
     private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
 ) -> None:
-    """Write a trained model as a folder of the hub: weights, cards, data, and tasks for lm-evaluation-harness."""
+    """Write a trained model as a folder of the hub: weights, cards, data, and tasks for lm-evaluation-harness and Inspect."""
     from pbb.experiment import find_run
     from pbb.export import export
     from pbb.export import push as put_on_hub

@@ -207,20 +207,21 @@ def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
     """The finished evaluation of an arm in a run's directory: its step's folder, and a line to say if it is not of this code.
 
     A directory keeps the steps of every version of the code that has worked in it. The one that belongs to the recipe's
-    graph of today is taken, that of the first seed; where none is finished, the newest.
+    graph of today is taken, that of the first seed; where none is finished, the newest of the least seed.
     Raises PbbError where no evaluation is finished, or none of the arm, or where its files or its model's are damaged.
     """
     names, why = _names_today(run)
-    finished: dict[str, list[Path]] = {}
-    for (of_arm, _), folders_ in _evaluated(run, names, arm).items():
-        finished.setdefault(of_arm, []).extend(folders_)
+    finished: dict[str, dict[int, list[Path]]] = {}
+    for (of_arm, seed), folders_ in _evaluated(run, names, arm).items():
+        finished.setdefault(of_arm, {})[seed] = folders_
     if not finished:
         raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
     if arm not in finished:
         raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
-    by_name = {folder.name: folder for folder in finished[arm]}
+    seeds = finished[arm]
+    by_name = {folder.name: folder for made in seeds.values() for folder in made}
     found = next((by_name[name] for name in names if name in by_name), None)
-    chosen = found or max(finished[arm], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
+    chosen = found or max(seeds[min(seeds)], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
     for parent in folders.read_json(chosen / "inputs.json")["parents"].values():
         if folders.state(run / "steps" / parent) == "broken":
             raise _damaged(run / "steps" / parent)

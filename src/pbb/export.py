@@ -5,8 +5,9 @@
       README.md  recipe.yaml  scores.json                  the model card, with the arm's scores and intervals
       data/                                                programs, the documents of every stage, and their card
       lm-eval/                                             a task of lm-evaluation-harness for each way of asking
+      inspect_task.py                                      the same for Inspect, the way of asking its parameter
 
-The tasks put the very questions of the run, on w/o IO programs and held-out inputs, and judge by our own parser and equality, so that the harness and
+The tasks put the very questions of the run, on w/o IO programs and held-out inputs, and judge by our own parser and equality, so that both and
 `pbb run` give the same accuracy up to how a machine rounds (tests/end_to_end/test_export.py).
 
 Contract: the folder is new, whole, and copies of what the run holds; nothing is trained or asked.
@@ -48,6 +49,49 @@ def process_results(doc, results):
     said = parse(results[0], cot=not doc["ask"].endswith("direct"))
     right = said.ok and equal(said.value, ast.literal_eval(doc["expected"]), lenient=False)
     return {"accuracy": float(right)}
+'''
+
+
+INSPECT = '''"""The questions of lm-eval/ as a task of Inspect; `pip install pbb` brings the parser."""
+
+import ast
+import json
+from pathlib import Path
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.model import GenerateConfig
+from inspect_ai.scorer import CORRECT, INCORRECT, Score, accuracy, scorer, stderr
+from inspect_ai.solver import generate
+
+from pbb.evaluation.answer import equal, parse
+
+QUESTIONS = Path(__file__).parent / "lm-eval" / "questions.jsonl"
+
+
+@scorer(metrics=[accuracy(), stderr(cluster="program")])
+def same_value(ask):
+    async def score(state, target):
+        said = parse(state.output.completion, cot=not ask.endswith("direct"))
+        right = said.ok and equal(said.value, ast.literal_eval(target.text), lenient=False)
+        return Score(value=CORRECT if right else INCORRECT, answer=said.text, explanation=said.reason)
+
+    return score
+
+
+@task
+def run_program(ask="recite"):
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    rows = [q for q in map(json.loads, lines) if q["ask"] == ask]
+    if not rows:
+        known = sorted({json.loads(line)["ask"] for line in lines})
+        raise ValueError(f"nothing is asked by {ask}: choose one of {', '.join(known)}")
+    return Task(
+        dataset=[Sample(input=q["prompt"], target=q["expected"], metadata={"program": q["program"]}) for q in rows],
+        solver=generate(),
+        scorer=same_value(ask),
+        config=GenerateConfig(max_tokens=rows[0]["max_tokens"]),
+    )
 '''
 
 
@@ -127,6 +171,10 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
             "\n`lm-eval/` holds the same questions for lm-evaluation-harness:\n",
             "```sh\npip install 'pbb[eval]'\nlm_eval --model hf --model_args pretrained=.,dtype=float32 --include_path lm-eval "
             f"--apply_chat_template --tasks {_task(recipe, record['config']['evaluation']['asks'][0])}\n```\n",
+            "and for Inspect:\n",
+            "```sh\npip install 'pbb[eval]'\n"
+            f"inspect eval inspect_task.py -T ask={record['config']['evaluation']['asks'][0]} "
+            "--model hf/this -M model_path=. -M tokenizer_path=. -M do_sample=false\n```\n",
         ]
     )
 
@@ -171,13 +219,15 @@ def _tasks(recipe: Recipe, steps: Path, record: dict[str, Any], model: Path, out
             f"export: the run was made by another version of pbb (no {error}): run the recipe again"
         ) from error
     limits = token_limits(tokenizer, asked)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"ask": q.ask, "program": q.program.name, "prompt": q.prompt, "expected": repr(q.example.output)}
+        | {"max_tokens": limits[q.ask]}
         for q in asked
         if q.example is not None and q.program.group == "source_only" and q.split == "test"
     ]
     out.mkdir()
     (out / "score.py").write_text(SCORE, encoding="utf-8")
+    (out.parent / "inspect_task.py").write_text(INSPECT, encoding="utf-8")
     (out / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     for ask in dict.fromkeys(row["ask"] for row in rows):
         end = json.dumps(str(tokenizer.eos_token))

@@ -20,7 +20,7 @@ from pbb.errors import PbbError
 
 EXTRAS = {
     "sweep": ("ray", "submitit"),
-    "eval": ("lm_eval",),
+    "eval": ("lm_eval", "inspect_ai"),
     "track": ("trackio", "tensorboard", "wandb"),
     "gpu": ("vllm",),
 }

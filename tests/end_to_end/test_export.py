@@ -1,4 +1,4 @@
-"""An exported model loads, carries its data, and is judged by lm-evaluation-harness as it was by us."""
+"""An exported model loads, carries its data, and is judged by lm-evaluation-harness and by Inspect as it was by us."""
 
 from __future__ import annotations
 
@@ -81,6 +81,35 @@ def test_the_harness_gives_our_accuracy(exported: Path, finished: tuple[Path, st
         bootstrap_iters=0,
     )
     assert found["results"][task]["accuracy,none"] == pytest.approx(rows.correct.mean(), abs=1 / len(rows))
+
+
+@pytest.mark.skipif(not find_spec("inspect_ai"), reason="inspect_ai is not installed")
+@pytest.mark.parametrize("ask", ["direct", "recite"])
+def test_inspect_gives_our_accuracy(
+    ask: str, exported: Path, finished: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inspect_ai import eval as judged
+    from inspect_ai.model import get_model
+
+    evaluation, _ = find_evaluation(finished[0], "proactive")
+    rows = pd.read_parquet(evaluation / "predictions.parquet")
+    rows = rows[(rows.group == "source_only") & (rows.split == "test") & (rows["ask"] == ask)]
+    places = {"model_path": str(exported), "tokenizer_path": str(exported)}
+    monkeypatch.chdir(exported)
+    (log,) = judged(
+        "inspect_task.py",
+        task_args={"ask": ask},
+        model=get_model("hf/this", do_sample=False, device="cpu", **places),
+        log_dir=str(tmp_path),
+        display="none",
+    )
+    assert log.status == "success" and log.samples and len(log.samples) == len(rows)
+    texts = dict(zip(rows.prompt, rows.generation, strict=True))
+    same = sum(texts[str(s.input)] == s.output.completion for s in log.samples)
+    assert same >= len(rows) - 1  # products of other shapes round otherwise
+    assert log.results
+    found = log.results.scores[0].metrics["accuracy"].value
+    assert found == pytest.approx(rows.correct.mean(), abs=1 / len(rows))
 
 
 def test_what_cannot_be_exported_is_refused(
