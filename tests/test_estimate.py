@@ -105,6 +105,16 @@ def test_a_stage_of_grpo_counts_its_rollouts() -> None:
     assert need("s", kl, 64, 100, SMOL, 1, False).bytes - some.bytes == 4 * SMOL.weights
 
 
+def test_a_stage_of_dpo_counts_what_it_draws_and_the_model_it_is_held_to() -> None:
+    plain, stage = Stage(), Stage(method="dpo")
+    assert stage.dpo is not None
+    some, alike = need("s", stage, 64, 100, SMOL, 1, False), need("s", plain, 64, 100, SMOL, 1, False)
+    assert some.longest == 100 + stage.dpo.max_tokens and some.bytes - alike.bytes > 8 * SMOL.weights
+    assert some.seconds > 2 * alike.seconds
+    few = Stage.model_validate({"method": "dpo", "dpo": {"group_size": 2}})
+    assert need("s", few, 64, 100, SMOL, 1, False).seconds < some.seconds
+
+
 def test_only_stages_that_an_arm_trains_are_counted(recipe: Recipe) -> None:
     arms = {"proactive": recipe.arms["proactive"]}
     small = recipe.model_copy(update={"arms": arms})

@@ -15,6 +15,7 @@ from pbb.models.place import EMBEDDED
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
+from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -85,6 +86,7 @@ REINFORCED = SMALL | {
         "run": {"mix": [ASKED], "method": "grpo", "grpo": {"group_size": 4}},
         "shown": {"mix": [ASKED]},
         "again": {"of": ["shown"], "method": "grpo"},
+        "prefer": {"of": ["shown"], "method": "dpo", "dpo": {"beta": 0.2}},
         "read": {"mix": [SHARE]},
     },
     "arms": {"untrained": {}, "run": {"stages": ["read", "run"]}},
@@ -104,8 +106,10 @@ def test_the_dials_of_grpo_are_spelled_out_and_sft_has_none(reinforced: Path) ->
     assert dials == Grpo(group_size=4, kl=0.05).model_dump() and set(dials) == set(Grpo.model_fields) - {
         "vllm"
     }
+    assert recipe.resolved()["stages"]["prefer"]["dpo"] == Dpo(beta=0.2).model_dump()
+    assert load(str(reinforced), ["stages.prefer.dpo=null"]).stages["prefer"].dpo == Dpo()
     for name in ("shown", "read"):
-        assert not {"method", "grpo"} & set(recipe.resolved()["stages"][name])
+        assert not {"method", "grpo", "dpo"} & set(recipe.resolved()["stages"][name])
     assert Recipe.model_validate(recipe.resolved()) == recipe
 
 
@@ -133,7 +137,18 @@ def test_the_dials_of_grpo_are_spelled_out_and_sft_has_none(reinforced: Path) ->
         ("stages.run.grpo.format_share=-0.1", ["stages.run.grpo.format_share"]),
         ("stages.run.grpo=dapo", ["stages.run.grpo"]),
         ("stages.run.batch_size=32", ["stages.run", "batch_size", "prompts_per_step"]),
-        ("stages.read.method=grpo", ["stages.read", "executions only"]),
+        ("stages.read.method=grpo", ["stages.read", "GRPO", "executions only"]),
+        ("stages.read.method=dpo", ["stages.read", "DPO", "executions only"]),
+        ("stages.shown.dpo={}", ["stages.shown", "dpo", "method: dpo"]),
+        ("stages.run.dpo={}", ["stages.run", "dpo", "method: dpo"]),
+        ("stages.prefer.grpo={}", ["stages.prefer", "grpo", "method: grpo"]),
+        ("stages.prefer.packing=true", ["stages.prefer", "packing", "SFT"]),
+        ("stages.prefer.dpo.beta=0", ["stages.prefer.dpo", "beta", "likelihood", "nothing to learn"]),
+        ("stages.prefer.dpo.beta=-1", ["stages.prefer.dpo.beta"]),
+        ("stages.prefer.dpo.group_size=1", ["stages.prefer.dpo.group_size", "greater"]),
+        ("stages.prefer.dpo.temperature=0", ["stages.prefer.dpo.temperature"]),
+        ("stages.prefer.dpo.max_tokens=0", ["stages.prefer.dpo.max_tokens"]),
+        ("stages.prefer.dpo.prompts_per_step=4", ["stages.prefer.dpo.prompts_per_step", "no such key"]),
         ("stages.again.of=[shown, read]", ["stages.again", "executions only"]),
         ("stages.run.mix.0.group=source_only", ["stages.run.mix.0", "w/o IO"]),
     ],

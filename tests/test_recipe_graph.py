@@ -21,6 +21,7 @@ from pbb.recipe_file import load, shipped
 from pbb.recipe_graph import ALL, command, graph
 from pbb.steps import put
 from pbb.training.loop import Settings
+from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -151,7 +152,7 @@ def test_several_processes_are_part_of_sft_alone_and_one_is_as_none_were_named()
     before, after = by_label(graph(one)), by_label(graph(two))
     for label, step in after.items():
         settings = step.config.get("settings", {})
-        together = step.kind == "train" and "grpo" not in settings
+        together = step.kind == "train" and not {"grpo", "dpo"} & set(settings)
         assert (step.processes, settings.get("processes")) == ((2, 2) if together else (1, None))
         assert step.processes == 1 or step.hash != before[label].hash
         assert step.kind not in ("programs", "documents") or step.hash == before[label].hash
@@ -200,6 +201,17 @@ def test_a_stage_of_grpo_is_named_by_its_dials(recipe: Recipe) -> None:
     assert {"pbb.training.grpo", "pbb.models.decode", "pbb.reward", "pbb.evaluation.answer"} <= set(
         modules_needed([step])
     )
+
+
+def test_a_stage_of_dpo_is_named_by_its_dials_and_draws_once(recipe: Recipe) -> None:
+    preferred = ["stages.read.method=dpo", *REINFORCED[2:]]
+    label = "train read, seed 0"
+    step = by_label(graph(changed(recipe, *preferred)))[label]
+    assert step.config["settings"]["dpo"] == Dpo().model_dump()
+    assert step.config["settings"]["batch_size"] == recipe.stages["read"].batch_size  # pairs an update
+    assert {"pbb.training.dpo", "pbb.models.decode", "pbb.reward"} <= set(modules_needed([step]))
+    beta = by_label(graph(changed(recipe, *preferred, "stages.read.dpo.beta=0.2")))[label]
+    assert beta.hash != step.hash
 
 
 def test_a_training_is_named_by_all_the_code_of_training_that_it_runs(recipe: Recipe) -> None:
@@ -339,7 +351,7 @@ def test_every_training_of_the_shipped_recipes_has_settings_that_training_takes(
         # programs or models that are not on every machine
         for step in graph(load(name)) if name not in ("own", "leetcode", "sizes") else ():
             if step.kind == "train":
-                settings = {k: v for k, v in step.config["settings"].items() if k != "grpo"}
+                settings = {k: v for k, v in step.config["settings"].items() if k not in ("grpo", "dpo")}
                 assert Settings.model_validate(settings).seed == 0, (name, step.label)
 
 

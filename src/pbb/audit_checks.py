@@ -90,7 +90,7 @@ def train(m: Made) -> Iterator[Finding]:
         json.loads(line) for line in (m.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     faults = []
-    if "grpo" not in m.config["settings"]:
+    if not {"grpo", "dpo"} & set(m.config["settings"]):
         from pbb.models.load import encode_pairs, load
 
         folder = m.parent("documents")

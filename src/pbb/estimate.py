@@ -139,6 +139,12 @@ def need(
             (6.0 * stage.grpo.iterations + 4) * of.weights * mean * documents
         )  # decoding reads the weights anew
         held += 4 * of.weights * (1 + bool(stage.grpo.kl and not stage.lora))
+    if stage.dpo:
+        longest += stage.dpo.max_tokens
+        rows, mean = 2 * stage.batch_size, 0.5 * longest
+        # a pass to draw each answer, and of two for each prompt four: forward and back, and the reference's
+        operations = (2.0 * stage.dpo.group_size + 16) * of.weights * mean * documents
+        held += 4 * of.weights * (1 + (not stage.lora))
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
@@ -170,7 +176,7 @@ def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
 
 def _shared_out(recipe: Recipe, stage: Stage) -> tuple[int, int]:
     """How many processes train a stage, and over how many of them the weights are shared out."""
-    processes = 1 if stage.grpo else recipe.processes
+    processes = recipe.processes if stage.method == "sft" else 1
     return processes, processes if recipe.fsdp else 1
 
 
@@ -254,9 +260,9 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
         raise PbbError("fsdp: weights are shared out over GPUs, and there is none: give --launch torchrun")
     lines = []
     used = {stage for arm in recipe.arms.values() for stage in arm.stages}
-    alone = [name for name, stage in recipe.stages.items() if name in used and stage.grpo]
+    alone = [name for name, stage in recipe.stages.items() if name in used and stage.method != "sft"]
     if recipe.processes > 1 and alone:
-        lines.append(f"{', '.join(alone)}: GRPO trains in one process, not in {recipe.processes}")
+        lines.append(f"{', '.join(alone)}: trained in one process, not in {recipe.processes}")
     return lines + [line for start in recipe.starts() for line in _fits(recipe.alone(start), workers)]
 
 
@@ -296,10 +302,11 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
     """The error's line, with the smallest change that would fit."""
     stage = recipe.stages[largest.stage]
     documents = math.ceil(recipe.documents(largest.stage))
-    length = largest.longest - (stage.grpo.max_tokens if stage.grpo else 0)
+    drawn = stage.grpo or stage.dpo
+    length = largest.longest - (drawn.max_tokens if drawn else 0)
     changes: list[dict[str, Any]] = []
     out = _shared_out(recipe, stage)
-    if not stage.grpo:
+    if stage.method == "sft":
         cuts = [n for n in range(2, stage.batch_size + 1) if stage.batch_size % (n * out[0]) == 0]
         changes += [{"accumulate": n} for n in cuts]
         changes += [{"accumulate": n, "checkpointing": True} for n in cuts]

@@ -21,6 +21,7 @@ from pbb.programs.grammars import Grammars
 from pbb.programs.program import Group, Split
 from pbb.programs.random_arithmetic import Arithmetic
 from pbb.recipe_claims import Curve, Evaluation, Hypothesis, Strict
+from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
 
 
@@ -53,8 +54,8 @@ def _fewer(some: Some | None, most: int | None) -> Some | None:
 class Stage(Strict):
     """One stage of training: its documents (`mix`, or those of other stages together: `of`) and how they are trained on.
 
-    With `method: grpo` the documents' prompts are what rollouts are drawn for, their completions serve to verify the answers
-    only, and `grpo` holds the dials, spelled out in the resolved recipe. A stage of SFT resolves as if there were no such keys.
+    With `method: grpo` or `dpo` the documents' prompts are what answers are drawn for, their completions serve to verify them
+    only, and `grpo` or `dpo` holds the dials, spelled out in the resolved recipe. A stage of SFT resolves as if there were no such keys.
 
     templates: phrasings of this stage's documents, where they are not the recipe's. exposures: multiplies `per_program` throughout.
     programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
@@ -72,8 +73,9 @@ class Stage(Strict):
         default_factory=dict, exclude_if=lambda counts: not counts
     )
     represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
-    method: Literal["sft", "grpo"] = Field("sft", exclude_if=lambda method: method == "sft")
+    method: Literal["sft", "grpo", "dpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
+    dpo: Dpo | None = Field(None, exclude_if=lambda dials: dials is None)
     batch_size: int = Field(BATCH, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     warmup: int = Field(50, ge=0)
@@ -112,14 +114,17 @@ class Stage(Strict):
             raise ValueError("lora: adapters are trained by adamw: give optimizer: adamw")
         if self.batch_size % self.accumulate:
             raise ValueError("accumulate: must divide batch_size, which stays the documents of an update")
-        if self.method == "grpo" and (self.bf16 or self.packing or self.accumulate > 1):
+        if self.method != "sft" and (self.bf16 or self.packing or self.accumulate > 1):
             raise ValueError("bf16, packing and accumulate are for stages of SFT: take them out")
         return self
 
     @model_validator(mode="after")
     def _reinforced(self) -> Stage:
-        if self.method == "sft" and self.grpo is not None:
-            raise ValueError("grpo: these dials are for a stage with method: grpo")
+        for method in ("grpo", "dpo"):
+            if self.method != method and getattr(self, method) is not None:
+                raise ValueError(f"{method}: these dials are for a stage with method: {method}")
+        if self.method == "dpo":
+            self.dpo = self.dpo or Dpo()
         if self.method == "grpo":
             if self.batch_size != BATCH:
                 raise ValueError(
@@ -209,8 +214,10 @@ class Recipe(Strict):
                     raise ValueError(
                         f"stages.{name}.of: {stage.of[0]} and {other} differ in templates, and one draws all its documents: give mix"
                     )
-            if stage.method == "grpo" and any(part.kind != "execution" for part in self.mix(name)):
-                raise ValueError(f"stages.{name}: GRPO verifies answers: its mix takes executions only")
+            if stage.method != "sft" and any(part.kind != "execution" for part in self.mix(name)):
+                raise ValueError(
+                    f"stages.{name}: {stage.method.upper()} verifies answers: its mix takes executions only"
+                )
             for part in stage.mix:
                 self._composed(name, part)
             for part in self.mix(name):

@@ -39,7 +39,7 @@ SFT = (
     *LOAD,
 )
 DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
-GRPO = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
+VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
 SCORE = (
@@ -233,7 +233,7 @@ def _training(
         {"batch_size"} if stage.grpo else set()
     )
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}
-    processes = 1 if stage.grpo else recipe.processes
+    processes = recipe.processes if stage.method == "sft" else 1
     if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
         settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
@@ -243,13 +243,15 @@ def _training(
     if stage.grpo:
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
         seconds = rollouts * _guess("rollout", start)
+    if stage.dpo:
+        seconds = math.ceil(size) * stage.dpo.group_size * _guess("rollout", start)
     return Step(
         kind="train",
         label=f"train {_named(recipe, chain)}, seed {seed}",
         config={"settings": settings, **({} if model else identity)},
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
-        code=GRPO if stage.grpo else SFT,
+        code=SFT if stage.method == "sft" else VERIFIED,
         cores=processes if small(start) else ALL,
         processes=processes,
         expected_seconds=2 + seconds / processes,

@@ -66,11 +66,11 @@ def _write_documents(documents: list[Any], out: Path) -> None:
 
 
 def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
-    """One stage from the parent's model (or the recipe's), by GRPO where the settings hold its dials, else by SFT.
+    """One stage from the parent's model (or the recipe's), by GRPO or DPO where the settings hold its dials, else by SFT.
 
     Where the settings say processes, each of them calls this, and the first one writes.
 
-    Writes model/, metrics.jsonl and training.json; GRPO rollouts.jsonl and strangest.jsonl besides.
+    Writes model/, metrics.jsonl and training.json; GRPO rollouts.jsonl and strangest.jsonl besides, DPO pairs.jsonl, drawn.json and strangest.jsonl.
     """
     from accelerate import PartialState
 
@@ -84,10 +84,11 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     # FSDP is there for models that no GPU holds whole, and takes its shares to the GPUs itself.
     model, tokenizer = load(start, on_gpu=not config["settings"].get("fsdp"))
     counts = json.loads((inputs["documents"] / "counts.json").read_text(encoding="utf-8"))
-    said = {k: v for k, v in config["settings"].items() if k != "grpo"}
-    settings = Settings.model_validate({"bf16": "grpo" not in config["settings"] and autocast_pays()} | said)
+    verified = {"grpo", "dpo"} & set(config["settings"])
+    said = {k: v for k, v in config["settings"].items() if k not in verified}
+    settings = Settings.model_validate({"bf16": not verified and autocast_pays()} | said)
     prompts = [d.prompt for d in documents]
-    if "grpo" not in config["settings"]:
+    if not verified:
         from pbb.training.sft import sft
 
         pairs = encode_pairs(tokenizer, prompts, [d.completion for d in documents])
@@ -95,13 +96,20 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     else:
         from pbb.models.decode import decode
         from pbb.reward import rewards
+        from pbb.training.dpo import dpo
         from pbb.training.grpo import grpo
+        from pbb.training.pairs import Dpo
         from pbb.training.rollouts import Grpo
 
-        dials = Grpo.model_validate(config["settings"]["grpo"])
-        reward = rewards(documents, dials.format_share)
         asked = encode(tokenizer, prompts)
-        measured = grpo(model, tokenizer, asked, decode, reward, settings, dials, out, progress)
+        if "grpo" in verified:
+            dials = Grpo.model_validate(config["settings"]["grpo"])
+            reward = rewards(documents, dials.format_share)
+            measured = grpo(model, tokenizer, asked, decode, reward, settings, dials, out, progress)
+        else:
+            pairing = Dpo.model_validate(config["settings"]["dpo"])
+            reward = rewards(documents, pairing.format_share)
+            measured = dpo(model, tokenizer, asked, decode, reward, settings, pairing, out, progress)
         share = measured["prompts"] / len(documents)
         counts = {k.replace("execution", "prompt"): round(n * share, 2) for k, n in counts.items()}
     if PartialState().is_main_process:

@@ -49,7 +49,9 @@ def run_by(step: Step) -> set[str]:
     return {m for m in seen if (path := file_of(m)) and path.name != "__init__.py"}
 
 
-@pytest.mark.parametrize("recipe", ["arithmetic", "retroactive", "ciphers", "grammars", "composition"])
+@pytest.mark.parametrize(
+    "recipe", ["arithmetic", "retroactive", "retroactive-dpo", "ciphers", "grammars", "composition"]
+)
 def test_all_that_a_step_runs_is_in_its_hash(recipe: str) -> None:
     checked = set()
     for step in graph(load(recipe)):
@@ -62,11 +64,18 @@ def test_all_that_a_step_runs_is_in_its_hash(recipe: str) -> None:
 
 def chosen(step: Step) -> set[str]:
     """What a step's function imports for some settings only, and not for these; a family names its code itself."""
-    grpo = {"pbb.training.grpo", "pbb.training.rollouts", "pbb.reward", "pbb.models.decode"}
+    training = {f"pbb.training.{name}" for name in ("grpo", "dpo", "pairs", "rollouts")}
+    grpo = training | {"pbb.reward", "pbb.models.decode"}
     sampled = "samples" in step.config.get("evaluation", {})
     return (
         {"pbb.programs.families"}
-        | (set() if "grpo" in step.config.get("settings", {}) else grpo if step.kind == "train" else set())
+        | (
+            set()
+            if {"grpo", "dpo"} & set(step.config.get("settings", {}))
+            else grpo
+            if step.kind == "train"
+            else set()
+        )
         | (set() if sampled else {"pbb.evaluation.sample"})
     )
 

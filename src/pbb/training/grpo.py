@@ -15,7 +15,7 @@ import random
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -28,36 +28,20 @@ from pbb.errors import PbbError
 from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
 from pbb.training.loop import Journal, Report, Settings, append, arguments, optimizer, single, train
-from pbb.training.rollouts import Grpo, Reward, RewardFunction, Rollout, flat, measures, samples, strangest
+from pbb.training.rollouts import (
+    Decoder,
+    Grpo,
+    Reward,
+    RewardFunction,
+    Rollout,
+    flat,
+    measures,
+    samples,
+    strangest,
+)
 
 ROWS = 64
 PASS = 32  # rows of like length that go through the model together
-
-
-class Written(Protocol):
-    """What a decoder gives for a prompt: tokens without the end token, and whether that came."""
-
-    @property
-    def tokens(self) -> list[int]: ...
-    @property
-    def finished(self) -> bool: ...
-
-
-class Decoder(Protocol):
-    """Continues each prompt by at most its limit of tokens, drawn at a temperature with a seed."""
-
-    def __call__(
-        self,
-        model: PreTrainedModel,
-        prompts: Sequence[Sequence[int]],
-        *,
-        end: int,
-        pad: int,
-        limits: Sequence[int],
-        batch_size: int,
-        temperature: float,
-        seed: int,
-    ) -> Sequence[Written]: ...
 
 
 class _Verified(GRPOTrainer):

@@ -9,9 +9,12 @@ demonstration least is kept, and the ten strangest of a training are where rewar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 STRANGEST = 10
 
@@ -53,6 +56,32 @@ class Grpo(BaseModel):
     def shown(self, prompts: int) -> int:
         """How many prompts rollouts are drawn for, those that come again counted again."""
         return self.length(prompts) // self.iterations * self.prompts_per_step
+
+
+class Written(Protocol):
+    """What a decoder gives for a prompt: tokens without the end token, and whether that came."""
+
+    @property
+    def tokens(self) -> list[int]: ...
+    @property
+    def finished(self) -> bool: ...
+
+
+class Decoder(Protocol):
+    """Continues each prompt by at most its limit of tokens, drawn at a temperature with a seed."""
+
+    def __call__(
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[Sequence[int]],
+        *,
+        end: int,
+        pad: int,
+        limits: Sequence[int],
+        batch_size: int,
+        temperature: float,
+        seed: int,
+    ) -> Sequence[Written]: ...
 
 
 class Reward(NamedTuple):
@@ -104,11 +133,11 @@ def samples(rollouts: Sequence[Rollout], group_size: int, step: int) -> list[dic
     first = same.index(False) * group_size if False in same else 0
     group = rollouts[first : first + group_size]
     rows = [
-        _row(step, "best", max(group, key=lambda r: r.reward.value)),
-        _row(step, "worst", min(group, key=lambda r: r.reward.value)),
+        sample(step, "best", max(group, key=lambda r: r.reward.value)),
+        sample(step, "worst", min(group, key=lambda r: r.reward.value)),
     ]
     if rewarded := [r for r in rollouts if r.reward.value > 0]:
-        rows.append(_row(step, "strangest", max(rewarded, key=lambda r: (r.reward.value, r.reward.unlike))))
+        rows.append(sample(step, "strangest", max(rewarded, key=lambda r: (r.reward.value, r.reward.unlike))))
     return rows
 
 
@@ -118,7 +147,8 @@ def strangest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(once.values(), key=lambda row: (-row["reward"], -row["unlike"], row["step"]))[:STRANGEST]
 
 
-def _row(step: int, why: str, r: Rollout) -> dict[str, Any]:
+def sample(step: int, why: str, r: Rollout) -> dict[str, Any]:
+    """A row of rollouts.jsonl, or of strangest.jsonl."""
     return {
         "step": step,
         "why": why,
