@@ -10,6 +10,7 @@ the last digits only). If a change of training is meant, write the new ones and 
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -27,7 +28,9 @@ from pbb.models.decode import Generation
 from pbb.models.tokenizer import train_tokenizer
 from pbb.progress import Progress
 from pbb.ranks import launch
+from pbb.training.dpo import dpo
 from pbb.training.grpo import grpo
+from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo, Reward
 from pbb.training.sft import Settings, Tokens, sft
 
@@ -55,6 +58,8 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "grpo": {"grpo": {}},
     "grpo, dr_grpo": {"grpo, dr_grpo": {"loss_type": "dr_grpo"}},
     "grpo, lora": {"grpo, lora": LORA},
+    "dpo": {"dpo": {}},
+    "dpo, lora": {"dpo, lora": LORA},
 }
 """By what must be equal, the ways of getting there, each with its settings; a way's first word says what is trained on."""
 SHARED = [way for ways in GROUPS.values() for way, given in ways.items() if given.get("processes")]
@@ -133,6 +138,12 @@ def trajectory(way: str, given: dict[str, Any], folder: Path) -> None:
         )
         asked = [prompt for prompt, _ in documents("executions")]
         grpo(model(), tokenizer(), asked, written, thirds, settings, small, folder, Progress())
+    elif objective == "dpo":
+        model().save_pretrained(folder / "start")  # the reference is read from where the model was
+        start = LlamaForCausalLM.from_pretrained(folder / "start", attn_implementation="eager")
+        pairing = Dpo(group_size=4, beta=0.5, max_tokens=12)
+        asked = [prompt for prompt, _ in documents("executions")]
+        dpo(start, tokenizer(), asked, written, thirds, settings, pairing, folder, Progress())
     else:
         sft(model(), tokenizer(), documents(objective), settings, folder, Progress())
 
@@ -195,7 +206,7 @@ def test_the_golden_trajectories_differ_between_groups_and_losses_fall() -> None
     for group, of in known.items():
         for other in set(known) - {group}:
             assert of["grad_norm"] != pytest.approx(known[other]["grad_norm"], rel=1e-2), (group, other)
-        if not group.startswith("grpo"):
+        if not group.startswith(("grpo", "dpo")):
             assert of["loss"][-1] < of["loss"][0] - 0.2
 
 
@@ -205,6 +216,7 @@ def test_the_first_step_is_one_whatever_is_made_of_its_gradient() -> None:
     for group in ("mixed, muon", "mixed, lora"):
         assert known[group]["loss"][0] == pytest.approx(known["mixed"]["loss"][0], rel=1e-4)
     assert known["mixed, muon"]["grad_norm"][0] == pytest.approx(known["mixed"]["grad_norm"][0], rel=1e-4)
+    assert known["dpo"]["loss"][0] == known["dpo, lora"]["loss"][0] == pytest.approx(math.log(2), abs=1e-4)
     assert known["grpo, lora"]["loss"][::2] == pytest.approx(known["grpo"]["loss"][::2], abs=1e-6)
 
 
