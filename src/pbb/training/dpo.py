@@ -175,7 +175,7 @@ def _draw(
             rows.append(row(numbers[a], hand[a], hand[b], (ids[a], ids[b])))
             strange.append(sample(numbers[a], "strangest", hand[a]))
         rollouts += hand
-        report((first + HAND) / len(prompts) if first + HAND < len(prompts) else 1, 2, "drawing")
+        report(min(1, (first + HAND) / len(prompts)), 2, "drawing")
     replace(out / "strangest.jsonl", "".join(json.dumps(r) + "\n" for r in strangest(strange)))
     replace(out / "drawn.json", json.dumps(measures(rollouts, dials.group_size)))
     replace(out / "pairs.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
