@@ -244,7 +244,8 @@ def _training(
         rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
         seconds = rollouts * _guess("rollout", start)
     if stage.dpo:
-        seconds = math.ceil(size) * stage.dpo.group_size * _guess("rollout", start)
+        # drawn once, and trained on two of a group: two thirds of what GRPO takes
+        seconds = math.ceil(size) * stage.dpo.group_size * _guess("rollout", start) * 2 / 3
     return Step(
         kind="train",
         label=f"train {_named(recipe, chain)}, seed {seed}",
