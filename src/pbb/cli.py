@@ -131,6 +131,14 @@ def ask(
 def compare_runs(
     first: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
     second: Annotated[str, typer.Argument(help="Another run of the same data.")],
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arms",
+            metavar="ARM=ARM",
+            help="An arm of the first run and one of the second, in place of those of the same name; may be given many times.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -140,6 +148,12 @@ def compare_runs(
     from pbb.evaluation.compare import compare
     from pbb.experiment import evaluations, find_run
 
+    named = []
+    for pair in arms or []:
+        mine, equals, theirs = pair.partition("=")
+        if not (mine and equals and theirs):
+            raise PbbError(f"compare: --arms {pair}: expected ARM=ARM, an arm of each run")
+        named.append((mine, theirs))
     frames = [
         pandas.concat(
             [
@@ -150,7 +164,7 @@ def compare_runs(
         )
         for run in (first, second)
     ]
-    rows = compare(frames[0], frames[1])
+    rows = compare(frames[0], frames[1], named)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:

@@ -96,7 +96,7 @@ def comparison(rows: Iterable[dict[str, Any]]) -> Table:
         ends = f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
         where = f"{_group(row['group'])}, {row['split']}" if row["split"] != "none" else _group(row["group"])
         table.add_row(
-            escape(row["arm"]),
+            escape("\n".join(dict.fromkeys((row["arm"], row["other"])))),
             where,
             row["ask"],
             f"{100 * row['first']:.1f}",

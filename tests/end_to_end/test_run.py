@@ -103,6 +103,13 @@ def test_a_run_is_compared_with_itself(finished: tuple[Path, str], place: Path) 
         dict.fromkeys(row["arm"] for row in json.loads((directory / "scores.json").read_text())["scores"])
     )
     assert {(row["difference"], row["left_out"]) for row in rows} == {(0.0, 0)}
+    code, out, err = pbb_says(
+        "compare", "six_arms", "six_arms", "--arms", "stage-1-only=proactive", "--json", cwd=place
+    )
+    assert code == 0, err
+    assert {(row["arm"], row["other"]) for row in json.loads(out)} == {("stage-1-only", "proactive")}
+    code, out, err = pbb_says("compare", "six_arms", "six_arms", "--arms", "proactive", cwd=place)
+    assert code == 2 and "--arms proactive: expected ARM=ARM" in err and err.count("\n") == 1
     code, out, err = pbb_says("compare", "six_arms", "nothing", cwd=place)
     assert code == 2 and "nothing" in err and err.count("\n") == 1
 

@@ -60,3 +60,28 @@ def test_runs_without_a_common_question_are_refused() -> None:
         compare(frame({"A": [1]}), frame({"B": [1]}))
     with pytest.raises(PbbError, match="share no arm"):  # one name, two programs
         compare(frame({"A": [1]}), frame({"A": [1]}, source="other {}"))
+
+
+def test_an_arm_is_held_against_the_one_that_is_named() -> None:
+    names = "ABCDEFGHIJKL"
+    low, high = frame({n: [0] for n in names}, "own"), frame({n: [1] for n in names}, "grpo")
+    (row,) = compare(low, high, [("own", "grpo")])
+    assert (row["arm"], row["other"], row["difference"]) == ("own", "grpo", 1)
+    both = pd.concat([low, high])
+    assert [(r["arm"], r["other"], r["difference"]) for r in compare(both, both, [("grpo", "own")])] == [
+        ("grpo", "own", -1)
+    ]
+    assert [(r["arm"], r["other"]) for r in compare(both, both)] == [("own", "own"), ("grpo", "grpo")]
+
+
+@pytest.mark.parametrize(
+    "pairs, says",
+    [
+        ([("nobody", "grpo")], "run 1 has no arm nobody: it has own"),
+        ([("own", "grpo"), ("own", "nobody")], "run 2 has no arm nobody: it has grpo"),
+        ([("own", "grpo"), ("own", "grpo")], "named twice"),
+    ],
+)
+def test_a_pair_that_cannot_be_held_is_refused(pairs: list[tuple[str, str]], says: str) -> None:
+    with pytest.raises(PbbError, match=says):
+        compare(frame({"A": [1]}, "own"), frame({"A": [1]}, "grpo"), pairs)

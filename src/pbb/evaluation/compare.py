@@ -1,11 +1,13 @@
 """Two runs held against each other, arm by arm, on the very same calls of the same programs.
 
 Contract: two frames of predictions in; a row for every arm, group, split and way of asking that both hold, with the paired permutation test
-(Holm's correction within a group, split and way of asking). Calls that only one run asked do not enter, and how many those are is said.
+(Holm's correction within a group, split and way of asking). An arm is held against the other run's of the same name, or against one that is
+named. Calls that only one run asked do not enter, and how many those are is said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,30 +20,46 @@ QUESTION = ["seed", "program", "source", "call"]
 """The source too: the same name may stand for another program in another recipe."""
 
 
-def compare(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows {arm, group, split, ask, first, second, difference, low, high, p, p_holm, programs, n, left_out}; shares, second minus first.
+def compare(
+    first: pd.DataFrame, second: pd.DataFrame, arms: Sequence[tuple[str, str]] = (), seed: int = 0
+) -> list[dict[str, Any]]:
+    """Rows {arm, other, group, split, ask, first, second, difference, low, high, p, p_holm, programs, n, left_out}; shares, second minus first.
+
+    `arms` are pairs, an arm of the first run and the one of the second (`other`) that it is held against; without, arms of the same name are.
 
     Raises:
-        PbbError: the runs have no question in common, or one lacks a column.
+        PbbError: the runs have no question in common, one lacks a column or an arm that is named, or a pair is named twice.
     """
     for number, frame in enumerate((first, second), 1):
         if lacking := {"sample", "correct", *CELL, *QUESTION} - set(frame.columns):
             raise PbbError(
                 f"compare: run {number}: predictions.parquet lacks {', '.join(sorted(lacking))}: it was made by other code, or changed: run it again"
             )
+    pairs_of_arms = arms or [(name, name) for name in first["arm"].unique()]
+    for number, (frame, named) in enumerate(zip((first, second), zip(*arms, strict=True), strict=False), 1):
+        here = list(frame["arm"].unique())
+        if absent := [name for name in named if name not in here]:
+            raise PbbError(f"compare: run {number} has no arm {absent[0]}: it has {', '.join(here)}")
+    if len(set(pairs_of_arms)) < len(pairs_of_arms):
+        raise PbbError("compare: the same pair of arms is named twice: name it once")
     cells = [dict(iter(f[f["sample"] == 0].groupby(CELL, sort=False))) for f in (first, second)]
     rows: list[dict[str, Any]] = []
-    for key in cells[0]:
-        if key not in cells[1]:
+    for arm, other, key in ((a, b, key) for a, b in pairs_of_arms for key in cells[0] if key[0] == a):
+        theirs = (other, *key[1:])
+        if theirs not in cells[1]:
             continue
-        asked = [cell[key].groupby(QUESTION, sort=True)["correct"].mean().astype(float) for cell in cells]
+        asked = [
+            cell.groupby(QUESTION, sort=True)["correct"].mean().astype(float)
+            for cell in (cells[0][key], cells[1][theirs])
+        ]
         pairs = pd.concat({"a": asked[0], "b": asked[1]}, axis=1, join="inner")
         units = [f"{run}:{name}" for run, name, *_ in pairs.index]
         found = paired_permutation(pairs["b"].to_numpy(), pairs["a"].to_numpy(), units, seed=seed)
         if found is None:
             continue
         rows.append(
-            {**dict(zip(CELL, key, strict=True)), "first": pairs["a"].mean(), "second": pairs["b"].mean()}
+            {"arm": arm, "other": other, **dict(zip(CELL[1:], key[1:], strict=True))}
+            | {"first": pairs["a"].mean(), "second": pairs["b"].mean()}
             | {"difference": found.difference, "low": found.low, "high": found.high, "p": found.p}
             | {"p_holm": None, "programs": found.clusters, "n": len(pairs)}
             | {"left_out": len(asked[0]) + len(asked[1]) - 2 * len(pairs)}
