@@ -142,6 +142,7 @@ def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
 def test_two_runs_stand_beside_each_other_in_percent(capfd: Capture) -> None:
     row = {
         "arm": "[bold]a",
+        "other": "[bold]a",
         "group": "source_only",
         "split": "test",
         "ask": "direct",
