@@ -1,9 +1,10 @@
-"""Makes the embedded models: `pbb pretrain` (about three hours on two cores), whose results ship in models/base and models/base-strings.
+"""Makes the embedded models: `pbb pretrain` (about four hours on two cores), whose results ship in models/base, base-short and base-strings.
 
-A Llama of 2.7 million parameters with a tokenizer of its own, trained in six phases on the corpus of `pbb.documents.pretraining`: fresh
-programs with their source in context, and a library that is read by name. The base is what five phases of Random Arithmetic leave; a sixth,
-half of it ciphers and grammars, makes base-strings. They play the pretrained LLM; their in-context accuracy is measured on fresh programs at
-the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
+A Llama of 2.7 million parameters with a tokenizer of its own, trained in phases on the corpus of `pbb.documents.pretraining`: fresh programs
+with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave base-short, which runs one to three
+statements. From there a sixth, half of it ciphers and grammars, makes base-strings, and a seventh, of one to five statements, the base. They
+play the pretrained LLM; their in-context accuracy is measured on fresh programs at the end and stands in their README.md. Like `pbb.steps` it
+joins rooms: documents, models, training and evaluation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -27,13 +29,14 @@ from transformers import (
 )
 
 from pbb import folder as folders
-from pbb.documents.pretraining import DIALS, STRINGS, pretraining_corpus
+from pbb.documents.pretraining import DIALS, EXACT, LONG, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
 from pbb.errors import PbbError
 from pbb.evaluation.ask import ask, questions
 from pbb.models.load import autocast_pays, encode_pairs, load
 from pbb.models.tokenizer import SPECIAL, VOCABULARY, grow, train_tokenizer
+from pbb.programs.arithmetic import Dials
 from pbb.programs.ciphers import Ciphers, ciphers
 from pbb.programs.grammars import Grammars, grammars
 from pbb.programs.names import ENDINGS, OPENINGS, names
@@ -50,19 +53,22 @@ SETTINGS = tuple(
         warmup=warmup,
         decay=decay,
         optimizer="muon",
-        newton_schulz=5,
+        newton_schulz=iterations,
         checkpoint_seconds=300,
     )
-    for batch, rate, warmup, decay in (
-        (64, 3.0e-3, 200, 0.3),
-        (32, 2.0e-3, 50, 0.6),
-        (64, 2.5e-3, 100, 0.4),
-        (64, 1.5e-3, 50, 0.8),
-        (64, 1.5e-3, 50, 0.8),
-        (32, 2.0e-3, 50, 0.6),
+    for batch, rate, warmup, decay, iterations in (
+        (64, 3.0e-3, 200, 0.3, 5),
+        (32, 2.0e-3, 50, 0.6, 5),
+        (64, 2.5e-3, 100, 0.4, 5),
+        (64, 1.5e-3, 50, 0.8, 5),
+        (64, 1.5e-3, 50, 0.8, 5),
+        (32, 2.0e-3, 50, 0.6, 5),
+        (64, 2.0e-3, 50, 0.8, 3),
     )
 )
-STEPS = (3000, 5000, 3600, 1600, 2500, 3600)
+STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 8000)
+MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", LONG: "base"}
+"""The phases after which there is a model to ship."""
 
 
 def configuration(width: int = WIDTH, layers: int = LAYERS) -> LlamaConfig:
@@ -99,11 +105,11 @@ def pretrain(
     layers: int = LAYERS,
     report: Callable[[float, float, str], None],
 ) -> dict[str, float]:
-    """Write `out/base` and `out/base-strings` (bfloat16) and their in-context accuracy to `out/accuracy.json`; continues if interrupted.
+    """Write the models (`MODELS`, bfloat16) to folders of `out`, their in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the six phases (see `PHASES` of the corpus): base is what the fifth leaves, base-strings what
-    the sixth does, which may be left out by 0 steps. `width` and `layers` make a base of another size. Returns accuracy by model and
-    way of asking, on fresh programs with names that pretraining has not met.
+    `steps` are the optimizer steps of the seven phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, and
+    either may be left out by 0 steps. `width` and `layers` make models of another size. Returns accuracy by model and way of asking, on
+    fresh programs with names that pretraining has not met.
 
     Raises:
         PbbError: no model has that size, or one of the first five phases has no steps, or the folder holds phases of another seed, size or number
@@ -112,14 +118,14 @@ def pretrain(
     configured = configuration(width, layers)
     if min(steps[:STRINGS]) < 1:
         raise PbbError(
-            "pretrain: steps: only the sixth phase may be left out: give the others a step at least"
+            "pretrain: steps: only the sixth and the seventh phase may be left out: give the others a step at least"
         )
-    before = None
     accuracy: dict[str, float] = {}
     for phase, count in enumerate(steps):
         if not count:
             continue
         folder = out / f"phase-{phase + 1}"
+        before = out / f"phase-{min(phase, STRINGS)}" / "model" if phase else configured
         made = {"seed": seed, "steps": count, "size": list(_size(configured))}
         if folders.read_json(folder / "made.json") not in (None, made):
             raise PbbError(
@@ -128,13 +134,12 @@ def pretrain(
         if not (folder / "model").exists():
             folder.mkdir(parents=True, exist_ok=True)
             folders.write_json(folder / "made.json", made)
-            _phase(phase, count, before or configured, folder, seed, report)
+            _phase(phase, count, before, folder, seed, report)
         elif _size(AutoConfig.from_pretrained(folder / "model")) != _size(configured):
             raise PbbError(f"pretrain: {folder} is of a model of another size: give another --out")
-        before = folder / "model"
-        if name := {STRINGS - 1: "base", STRINGS: "base-strings"}.get(phase):
-            model, tokenizer = load(str(before))
-            found = in_context(model, tokenizer, seed, strings=phase == STRINGS)
+        if name := MODELS.get(phase):
+            model, tokenizer = load(str(folder / "model"))
+            found = in_context(model, tokenizer, seed, phase)
             accuracy |= {f"{name} {way}": share for way, share in found.items()}
             save(model.bfloat16(), tokenizer, out / name)
     (out / "accuracy.json").write_text(json.dumps(accuracy, indent=1) + "\n", encoding="utf-8")
@@ -218,20 +223,27 @@ def _texts(documents: Sequence[Document]) -> Iterator[str]:
 
 
 def in_context(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, strings: bool
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, phase: int
 ) -> dict[str, float]:
-    """Accuracy with the program in the prompt, on programs and names that pretraining has not met: Random Arithmetic as source and as
-    prose (200 programs), and with `strings` ciphers and grammars as recipes draw them by default (100 each); five calls a program."""
+    """Accuracy with the program in the prompt, on programs and names that pretraining has not met: Random Arithmetic of one to three
+    statements as source and as prose (200 programs), and after the phase of long programs those of four and five as source (100), after that
+    of strings ciphers and grammars as recipes draw them by default (100 each); five calls a program."""
     fresh = seed + 1_000_003
-    arithmetic = random_arithmetic(
-        seed=fresh, io=0, source_only=200, dials=DIALS[-1], train_inputs=0, test_inputs=25
-    )
-    size = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}
+
+    def sampled(dials: Dials, count: int) -> list[Program]:
+        drawn = random_arithmetic(
+            seed=fresh, io=0, source_only=count, dials=dials, train_inputs=0, test_inputs=25
+        )
+        return random.Random(seed).sample(drawn, count)
+
     shown: list[tuple[str, str, Representation, list[Program]]] = [
-        ("source", "arithmetic", "source", random.Random(seed).sample(arithmetic, 200)),
-        ("prose", "arithmetic", "prose", random.Random(seed).sample(arithmetic, 200)),
+        ("source", "arithmetic", "source", sampled(EXACT, 200)),
+        ("prose", "arithmetic", "prose", sampled(EXACT, 200)),
     ]
-    if strings:
+    if phase == LONG:
+        shown += [("long source", "arithmetic", "source", sampled(replace(DIALS[LONG], length=(4, 5)), 100))]
+    if phase == STRINGS:
+        size = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}
         shown += [
             ("ciphers", "ciphers", "source", ciphers(Ciphers(**size), fresh)[:100]),
             ("grammars", "grammars", "source", grammars(Grammars(**size), fresh)[:100]),

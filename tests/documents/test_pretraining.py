@@ -51,7 +51,7 @@ def documents(shelved: list[Program], phase: int) -> list[Document]:
     passing = names(1000, 0, "passing")
     count = round(COUNT / (1 - PHASES[phase].get("strings", 0)))
     drawn = [pretraining_document(0, i, shelved, passing, phase) for i in range(count)]
-    if phase < STRINGS:
+    if phase != STRINGS:
         return drawn
     strings = [d == strings_document(0, i, passing) for i, d in enumerate(drawn)]
     assert sum(strings) / count == pytest.approx(PHASES[phase]["strings"], abs=0.03)

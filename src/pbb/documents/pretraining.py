@@ -109,12 +109,24 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.01,
         "library part": 0.02,
     },
+    # In place of letters, from where the fifth left: longer programs, and traces until they are exact at every length.
+    {
+        "in-context trace": 0.42,
+        "in-context direct": 0.26,
+        "in-context step": 0.05,
+        "in-context outcome": 0.02,
+        "in-context part": 0.04,
+        "in-context source": 0.02,
+        "drill": 0.11,
+        "library": 0.04,
+        "library part": 0.04,
+    },
 )
-STRINGS = 5
-"""The phase from which on there are strings."""
-PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12)
-# How likely lengths 1, 2 and 3 are.
-LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1))
+STRINGS, LONG = 5, 6
+"""The phases of strings and of long programs: both go on from where the fifth left."""
+PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12)
+# How likely lengths 1, 2, 3 ... are.
+LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1), (3, 5, 4, 3, 1))
 # The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
 EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
 DIALS = (
@@ -124,6 +136,7 @@ DIALS = (
     EXACT,
     EXACT,
     EXACT,
+    replace(EXACT, length=(1, 5)),
 )
 LIBRARY = 1000
 
@@ -135,10 +148,10 @@ def library(seed: int) -> list[Program]:
     )
 
 
-def fresh(rng: random.Random, name: str, dials: Dials, lengths: tuple[int, int, int]) -> Program:
-    """A program that is made up on the spot, with one example; `lengths` weighs lengths 1 to 3."""
+def fresh(rng: random.Random, name: str, dials: Dials, lengths: tuple[int, ...]) -> Program:
+    """A program that is made up on the spot, with one example; `lengths` weighs lengths 1, 2 and so on."""
     while True:
-        length = rng.choices((1, 2, 3), lengths)[0]
+        length = rng.choices(range(1, len(lengths) + 1), lengths)[0]
         body = draw(rng, length, dials)
         x = rng.randint(*dials.input_range)
         try:

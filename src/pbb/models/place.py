@@ -9,8 +9,8 @@ from typing import Any
 from pbb.errors import PbbError
 
 BASE = Path(__file__).parent / "base"
-EMBEDDED = {"base": BASE, "base-strings": Path(__file__).parent / "base-strings"}
-"""The models that come with pbb: of arithmetic, and the same after a phase of strings."""
+EMBEDDED = {"base": BASE} | {name: Path(__file__).parent / name for name in ("base-short", "base-strings")}
+"""The models that come with pbb: of arithmetic, the same before its phase of long programs, and that after one of strings instead."""
 SMALL = 32_000_000  # bytes of weights
 
 
@@ -18,7 +18,7 @@ def local(name: str) -> Path | None:
     """The folder (or GGUF file) of a model that is on this machine by its own name; None for `smollm2` and hub ids.
 
     Raises:
-        PbbError: the name is neither `base`, `base-strings`, `smollm2`, a model folder, a GGUF file, nor a hub id.
+        PbbError: the name is neither one of `EMBEDDED` nor `smollm2`, nor a model folder, a GGUF file, nor a hub id.
     """
     if name in EMBEDDED:
         return EMBEDDED[name]
@@ -33,7 +33,7 @@ def local(name: str) -> Path | None:
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith(".gguf"):
         return None
     raise PbbError(
-        f"model: {name!r}: neither base, base-strings, smollm2, a model folder, a GGUF file, nor a hub id such as owner/name"
+        f"model: {name!r}: neither {', '.join(EMBEDDED)}, smollm2, a model folder, a GGUF file, nor a hub id such as owner/name"
     )
 
 
