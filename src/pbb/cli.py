@@ -303,7 +303,7 @@ def pretrain(
             min=0,
             help="Optimizer steps of the seven phases; as shipped by default. The last two may be 0: none of strings, none of long programs.",
         ),
-    ] = (3000, 5000, 3600, 1600, 2500, 3600, 8000),
+    ] = (3000, 5000, 3600, 1600, 2500, 3600, 6000),
     width: Annotated[int, typer.Option(min=1, help="Width of the model, a multiple of 32.")] = 160,
     layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 8,
 ) -> None:

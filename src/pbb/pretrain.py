@@ -66,7 +66,7 @@ SETTINGS = tuple(
         (64, 2.0e-3, 50, 0.8, 3),
     )
 )
-STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 8000)
+STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000)
 MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", LONG: "base"}
 """The phases after which there is a model to ship."""
 

@@ -11,6 +11,7 @@ import pytest
 from pbb.documents import pretraining
 from pbb.documents.pretraining import (
     DIALS,
+    LONG,
     PHASES,
     PROSE,
     STRINGS,
@@ -30,6 +31,12 @@ from pbb.programs.sandbox import Worker
 COUNT = 2000
 NAMED = re.compile(rf"(?:{'|'.join(OPENINGS)})(?:{'|'.join(('', *MIDDLES))})(?:{'|'.join(ENDINGS)})")
 CALL = re.compile(r"([A-Z][a-z]+)\((-?\d+)\)")
+NESTED = re.compile(r"[A-Z][a-z]+\([A-Z][a-z]+\(-?\d+\)\)")
+
+
+def paired(d: Document) -> bool:
+    """Whether it asks for one program on what another gives."""
+    return d.prompt.count("def ") > 1
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +77,8 @@ def test_no_recipes_name_is_in_any_document(documents: list[Document]) -> None:
 def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: list[Document]) -> None:
     jobs, said = [], []
     for d in documents:
+        if paired(d):
+            continue
         for name, value in CALL.findall(d.prompt) if d.ask not in ("step", "outcome") else ():
             above = d.prompt.rpartition("\n")[0]
             code = above if above.startswith(f"def {name}(x):") else source(name, read_prose(above))
@@ -79,6 +88,38 @@ def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: 
     assert len(jobs) > COUNT / 4
     with Worker() as worker:
         assert [outcomes[0].value for outcomes in worker.execute_many(jobs)] == said
+
+
+def test_a_pair_has_both_programs_above_it_in_any_order_and_its_true_answer(
+    documents: list[Document], phase: int
+) -> None:
+    pairs = [d for d in documents if paired(d)]
+    assert bool(pairs) == (phase == LONG)
+    jobs, said, orders, heads = [], [], set(), set()
+    for d in pairs:
+        above, _, question = d.prompt.rpartition("\n")
+        nested = NESTED.search(question) or CALL.search(question)
+        assert nested
+        defined = re.findall(r"def (\w+)\(x\)", above)
+        outer, *rest = re.findall(r"[A-Z][a-z]+", nested[0])
+        assert {outer, *rest} <= set(defined) and len(set(defined)) == len(defined) == 3 - len(rest)
+        if d.ask != "direct":
+            run_first = CALL.findall(d.completion)[0]
+            assert run_first[1] == re.findall(r"-?\d+", nested[0])[0]
+            assert not rest or run_first[0] == rest[0]
+        if d.ask == "recite":
+            recited = re.findall(r"def (\w+)\(x\)", d.completion)
+            assert sorted(recited) == sorted(defined)
+            heads.add(recited == defined)
+        orders.add(defined[0] == outer)
+        jobs.append((f"{above}\ndef f():\n    return {nested[0]}\n", "f", [[]]))
+        said.append(parse(d.completion, cot=d.ask != "direct").value)
+    with Worker() as worker:
+        assert [outcomes[0].value for outcomes in worker.execute_many(jobs)] == said
+    if pairs:
+        assert orders == heads == {True, False}
+        declared = sum(not NESTED.search(d.prompt) for d in pairs) / len(pairs)
+        assert declared == pytest.approx(pretraining.DECLARED, abs=0.1)
 
 
 def test_a_step_or_test_of_a_call_is_what_the_programs_rows_do(documents: list[Document]) -> None:
@@ -144,7 +185,9 @@ def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], 
     shares = {kind: share / arithmetic for kind, share in shares.items()}
     in_context = Counter(d.ask for d in documents if "\n" in d.prompt and d.kind == "execution")
     for ask in ("trace", "direct", "recite"):
-        assert in_context[ask] / COUNT == pytest.approx(shares.get(f"in-context {ask}", 0), abs=0.03)
+        assert in_context[ask] / COUNT == pytest.approx(
+            shares.get(f"in-context {ask}", 0) + shares.get(f"pair {ask}", 0), abs=0.03
+        )
     assert sum(d.program == "" for d in documents) / COUNT == pytest.approx(shares["drill"], abs=0.03)
     above = [d.prompt for d in documents if "\n" in d.prompt and d.kind == "execution"]
     by_prose = sum(not prompt.startswith("def ") for prompt in above)

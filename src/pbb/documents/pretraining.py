@@ -8,6 +8,7 @@ no name here is ever a recipe's (see `pbb.programs.names.shelf`).
 | share | document |
 |---|---|
 | in context | code or prose above the question; answered directly, by trace, by reciting, or in part: a line, a step of a call, a test |
+| pair | two programs above a call of one on what the other gives: what was just named has to be named again |
 | library | declarations of a fixed library by name: whole source, prose, or one step; never executed |
 | drill | one statement executed: `What is 7 * 3? Only the answer.` |
 | strings | ciphers and grammars in context, see `pbb.documents.pretraining_strings` |
@@ -23,6 +24,7 @@ from dataclasses import replace
 
 from pbb.documents.pretraining_strings import drilled, strings_document
 from pbb.documents.render import (
+    Ask,
     Document,
     Representation,
     Templates,
@@ -34,6 +36,8 @@ from pbb.documents.render import (
     templates,
 )
 from pbb.programs.arithmetic import Assign, Dials, draw, expression, run
+from pbb.programs.arithmetic_prose import parse as read_prose
+from pbb.programs.compose import Trace, composite, example
 from pbb.programs.names import names
 from pbb.programs.program import Example, Program, TraceStep
 from pbb.programs.random_arithmetic import program, random_arithmetic
@@ -109,17 +113,20 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.01,
         "library part": 0.02,
     },
-    # In place of letters, from where the fifth left: longer programs, and traces until they are exact at every length.
+    # In place of letters, from where the fifth left: longer programs and pairs, and traces until they are exact at every length.
     {
-        "in-context trace": 0.42,
-        "in-context direct": 0.26,
+        "in-context trace": 0.34,
+        "in-context direct": 0.24,
         "in-context step": 0.05,
         "in-context outcome": 0.02,
         "in-context part": 0.04,
         "in-context source": 0.02,
+        "pair trace": 0.07,
+        "pair recite": 0.03,
+        "pair direct": 0.02,
         "drill": 0.11,
-        "library": 0.04,
-        "library part": 0.04,
+        "library": 0.03,
+        "library part": 0.03,
     },
 )
 STRINGS, LONG = 5, 6
@@ -139,6 +146,10 @@ DIALS = (
     replace(EXACT, length=(1, 5)),
 )
 LIBRARY = 1000
+PAIRED = (3, 1)
+"""How likely lengths 1 and 2 are for either program of a pair."""
+DECLARED = 0.3
+"""How many of the pairs have a name and a source of their own."""
 
 
 def library(seed: int) -> list[Program]:
@@ -209,6 +220,34 @@ def outcome(p: Program, e: Example, t: Templates, rng: random.Random) -> Documen
     )
 
 
+def pair(rng: random.Random, passing: list[str], dials: Dials, ask: Ask, t: Templates) -> Document:
+    """Two programs made up on the spot, in any order, above a question for the one on what the other gives (see `pbb.programs.compose`)."""
+    names = rng.sample(passing, 3)
+    low, high = dials.input_range
+    while True:
+        first, second = (fresh(rng, name, dials, PAIRED) for name in names[:2])
+        between = first.examples[0].output
+        if not low <= between <= high:
+            continue
+        bodies = {p.name: read_prose(p.prose or "") for p in (first, second)}
+        if run(bodies[second.name], between)[1] <= dials.bound:
+            break
+    p = composite(first, second, "io", names[2] if rng.random() < DECLARED else None)
+
+    def value(part: Program, x: int, trace: Trace | None) -> int:
+        steps: list[TraceStep] = []
+        result, _ = run(bodies[part.name], x, steps)
+        if trace is not None:
+            trace += steps
+        return result
+
+    e = example(p, first.examples[0].args[0], "train", value)
+    above = [declared(q, "source") for q in (*p.parts, *([] if p.only_named else [p]))]
+    rng.shuffle(above)
+    d = execution(p, e, ask, t, rng)
+    return d.model_copy(update={"prompt": "\n".join([*above, d.prompt])})
+
+
 def pretraining_document(
     seed: int, index: int, shelf: list[Program], passing: list[str], phase: int = 0
 ) -> Document:
@@ -227,6 +266,8 @@ def pretraining_document(
         return declaration(rng.choice(shelf), t, rng, "prose" if rng.random() < prose else "source")
     if kind == "library part":
         return part(rng.choice(shelf), t, rng)
+    if kind.startswith("pair "):
+        return pair(rng, passing, dials, kind.removeprefix("pair "), t)  # type: ignore[arg-type]
     p = fresh(rng, rng.choice(passing), dials, LENGTHS[phase])
     context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]
