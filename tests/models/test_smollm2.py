@@ -118,6 +118,7 @@ def test_without_hub_and_pypi_the_error_says_what_to_do(monkeypatch: pytest.Monk
 
 def test_another_gguf_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
+    monkeypatch.setattr(smollm2, "find_spec", lambda name: None)  # whether or not the wheel is installed
     (tmp_path / smollm2.GGUF).write_bytes(b"GGUF")
     with pytest.raises(PbbError, match="not the file"):
         smollm2._gguf(tmp_path)
