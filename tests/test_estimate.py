@@ -145,7 +145,7 @@ def test_every_model_of_the_arms_is_told(
 
 def test_the_command_weighs_every_model_by_name(capfd: pytest.CaptureFixture[str]) -> None:
     own = "arms.other={model: base-strings, stages: [read]}"
-    assert main(["estimate", "no-replay", "--set", own, "--json"]) == 0
+    assert main(["estimate", "no-replay", "--model", "base", "--set", own, "--json"]) == 0
     stages = [row["stage"] for row in json.loads(capfd.readouterr().out)["stages"]]
     assert stages == ["base: learn", "base: read", "base-strings: read"]
 
