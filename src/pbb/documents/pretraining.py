@@ -222,17 +222,17 @@ def outcome(p: Program, e: Example, t: Templates, rng: random.Random) -> Documen
 
 def pair(rng: random.Random, passing: list[str], dials: Dials, ask: Ask, t: Templates) -> Document:
     """Two programs made up on the spot, in any order, above a question for the one on what the other gives (see `pbb.programs.compose`)."""
-    names = rng.sample(passing, 3)
+    one, other, both = rng.sample(passing, 3)
     low, high = dials.input_range
     while True:
-        first, second = (fresh(rng, name, dials, PAIRED) for name in names[:2])
+        first, second = (fresh(rng, name, dials, PAIRED) for name in (one, other))
         between = first.examples[0].output
         if not low <= between <= high:
             continue
         bodies = {p.name: read_prose(p.prose or "") for p in (first, second)}
         if run(bodies[second.name], between)[1] <= dials.bound:
             break
-    p = composite(first, second, "io", names[2] if rng.random() < DECLARED else None)
+    p = composite(first, second, "io", both if rng.random() < DECLARED else None)
 
     def value(part: Program, x: int, trace: Trace | None) -> int:
         steps: list[TraceStep] = []
