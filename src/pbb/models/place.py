@@ -8,9 +8,9 @@ from typing import Any
 
 from pbb.errors import PbbError
 
-BASE = Path(__file__).parent / "base"
-EMBEDDED = {"base": BASE} | {name: Path(__file__).parent / name for name in ("base-short", "base-strings")}
+EMBEDDED = {name: Path(__file__).parent / name for name in ("base", "base-short", "base-strings")}
 """The models that come with pbb: of arithmetic, the same before its phase of long programs, and that after one of strings instead."""
+BASE = EMBEDDED["base"]
 SMALL = 32_000_000  # bytes of weights
 
 
