@@ -1,10 +1,10 @@
-"""Makes the embedded models: `pbb pretrain` (about four hours on two cores), whose results ship in models/base, base-short and base-strings.
+"""Makes the embedded models: `pbb pretrain` (about five hours on two cores), whose results ship in models/base, base-short and base-strings.
 
 A Llama of 2.7 million parameters with a tokenizer of its own, trained in phases on the corpus of `pbb.documents.pretraining`: fresh programs
 with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave base-short, which runs one to three
-statements. From there a sixth, half of it ciphers and grammars, makes base-strings, and a seventh, of one to five statements, the base. They
-play the pretrained LLM; their in-context accuracy is measured on fresh programs at the end and stands in their README.md. Like `pbb.steps` it
-joins rooms: documents, models, training and evaluation.
+statements. From there a sixth, half of it ciphers and grammars, makes base-strings; a seventh, of one to five statements, and an eighth, the
+same under names that keep no rule of their syllables, make the base. They play the pretrained LLM; their in-context accuracy is measured on
+fresh programs at the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from pbb import folder as folders
-from pbb.documents.pretraining import DIALS, EXACT, LONG, STRINGS, pretraining_corpus
+from pbb.documents.pretraining import DIALS, EXACT, LONG, NAMES, STRINGS, pretraining_corpus
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
 from pbb.errors import PbbError
@@ -64,10 +64,11 @@ SETTINGS = tuple(
         (64, 1.5e-3, 50, 0.8, 5),
         (32, 2.0e-3, 50, 0.6, 5),
         (64, 2.0e-3, 50, 0.8, 3),
+        (64, 1.5e-3, 50, 0.8, 3),
     )
 )
-STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000)
-MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", LONG: "base"}
+STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2700)
+MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", NAMES: "base"}
 """The phases after which there is a model to ship."""
 
 
@@ -107,25 +108,30 @@ def pretrain(
 ) -> dict[str, float]:
     """Write the models (`MODELS`, bfloat16) to folders of `out`, their in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the seven phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, and
-    either may be left out by 0 steps. `width` and `layers` make models of another size. Returns accuracy by model and way of asking, on
-    fresh programs with names that pretraining has not met.
+    `steps` are the optimizer steps of the eight phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, the
+    eighth from the seventh; each of these may be left out by 0 steps, the seventh only with the eighth. `width` and `layers` make models of
+    another size. Returns accuracy by model and way of asking, on fresh programs with names that pretraining has not met.
 
     Raises:
-        PbbError: no model has that size, or one of the first five phases has no steps, or the folder holds phases of another seed, size or number
-            of steps.
+        PbbError: no model has that size, or a phase that others go on from has no steps, or the folder holds phases of another seed, size or
+            number of steps.
     """
     configured = configuration(width, layers)
     if min(steps[:STRINGS]) < 1:
         raise PbbError(
-            "pretrain: steps: only the sixth and the seventh phase may be left out: give the others a step at least"
+            "pretrain: steps: only the sixth to eighth phase may be left out: give the others a step at least"
+        )
+    if steps[NAMES] and not steps[LONG]:
+        raise PbbError(
+            "pretrain: steps: the eighth phase goes on from the seventh: give that a step at least"
         )
     accuracy: dict[str, float] = {}
     for phase, count in enumerate(steps):
         if not count:
             continue
         folder = out / f"phase-{phase + 1}"
-        before = out / f"phase-{min(phase, STRINGS)}" / "model" if phase else configured
+        # What a phase goes on from: the one before it, but for that of long programs, which has no use for strings.
+        before = out / f"phase-{STRINGS if phase == LONG else phase}" / "model" if phase else configured
         made = {"seed": seed, "steps": count, "size": list(_size(configured))}
         if folders.read_json(folder / "made.json") not in (None, made):
             raise PbbError(
@@ -226,7 +232,7 @@ def in_context(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, phase: int
 ) -> dict[str, float]:
     """Accuracy with the program in the prompt, on programs and names that pretraining has not met: Random Arithmetic of one to three
-    statements as source and as prose (200 programs), and after the phase of long programs those of four and five as source (100), after that
+    statements as source and as prose (200 programs), and after those of long programs and names such of four and five as source (100), after that
     of strings ciphers and grammars as recipes draw them by default (100 each); five calls a program."""
     fresh = seed + 1_000_003
 
@@ -240,7 +246,7 @@ def in_context(
         ("source", "arithmetic", "source", sampled(EXACT, 200)),
         ("prose", "arithmetic", "prose", sampled(EXACT, 200)),
     ]
-    if phase == LONG:
+    if phase in (LONG, NAMES):
         shown += [("long source", "arithmetic", "source", sampled(replace(DIALS[LONG], length=(4, 5)), 100))]
     if phase == STRINGS:
         size = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}

@@ -12,6 +12,7 @@ from pbb.documents import pretraining
 from pbb.documents.pretraining import (
     DIALS,
     LONG,
+    NAMES,
     PHASES,
     PROSE,
     STRINGS,
@@ -29,7 +30,14 @@ from pbb.programs.program import Program
 from pbb.programs.sandbox import Worker
 
 COUNT = 2000
-NAMED = re.compile(rf"(?:{'|'.join(OPENINGS)})(?:{'|'.join(('', *MIDDLES))})(?:{'|'.join(ENDINGS)})")
+LOWER, CAPITAL = [o.lower() for o in OPENINGS], [e.capitalize() for e in ENDINGS]
+NAMED = re.compile(rf"(?:{'|'.join(OPENINGS)})(?:{'|'.join(('', *MIDDLES))})(?:{'|'.join(ENDINGS)})\b")
+FREE = re.compile(
+    "({0})(?:({1})({1})|({2}))|({3})({1})".format(
+        *("|".join(sorted(part, key=len, reverse=True)) for part in (OPENINGS, ENDINGS, LOWER, CAPITAL))
+    )
+)
+"""What `unruled` gives: its syllables, as groups."""
 CALL = re.compile(r"([A-Z][a-z]+)\((-?\d+)\)")
 NESTED = re.compile(r"[A-Z][a-z]+\([A-Z][a-z]+\(-?\d+\)\)")
 
@@ -65,13 +73,37 @@ def documents(shelved: list[Program], phase: int) -> list[Document]:
     return [d for d, string in zip(drawn, strings, strict=True) if not string]
 
 
-def test_no_recipes_name_is_in_any_document(documents: list[Document]) -> None:
+def test_no_recipes_name_is_in_any_document(documents: list[Document], phase: int) -> None:
     pairs = [(o, e) for o in range(len(OPENINGS)) for e in range(len(ENDINGS)) if shelf(o, e) == "recipe"]
     recipe = {OPENINGS[o] + m + ENDINGS[e] for o, e in pairs for m in ("", *MIDDLES)}
     used = {name for d in documents for name in NAMED.findall(d.prompt + "\n" + d.completion)}
-    assert len(used) > 400
     assert not used & recipe
-    assert used <= set(names(1000, 0, "passing")) | set(names(60, 0, "library"))
+    library = set(names(60, 0, "library"))
+    if phase == NAMES:
+        assert used <= library
+    else:
+        assert len(used) > 400
+        assert used <= set(names(1000, 0, "passing")) | library
+
+
+def test_names_of_the_eighth_phase_keep_no_rule_of_their_syllables(
+    documents: list[Document], phase: int
+) -> None:
+    """Every remainder of the rule that divides the shelves occurs about as often: which ending follows, the opening does not say."""
+    if phase != NAMES:
+        return
+    free = [
+        m
+        for d in documents
+        for name in set(re.findall(r"[A-Z][a-z]{5,}", d.prompt))
+        if (m := FREE.fullmatch(name))
+    ]
+    assert len(free) > COUNT / 2
+    shapes = Counter(sum(g is not None for g in m.groups()) * (1 + (m[5] is not None)) for m in free)
+    assert set(shapes) == {2, 3, 4} and min(shapes.values()) > len(free) / 4
+    rests = Counter((OPENINGS.index(m[1]) + ENDINGS.index(m[2])) % 8 for m in free if m[2])
+    expected = sum(rests.values()) / 8
+    assert set(rests) == set(range(8)) and all(abs(n - expected) < 5 * expected**0.5 for n in rests.values())
 
 
 def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: list[Document]) -> None:
@@ -94,7 +126,7 @@ def test_a_pair_has_both_programs_above_it_in_any_order_and_its_true_answer(
     documents: list[Document], phase: int
 ) -> None:
     pairs = [d for d in documents if paired(d)]
-    assert bool(pairs) == (phase == LONG)
+    assert bool(pairs) == (phase in (LONG, NAMES))
     jobs, said, orders, heads = [], [], set(), set()
     for d in pairs:
         above, _, question = d.prompt.rpartition("\n")

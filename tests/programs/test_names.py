@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pbb.programs.arithmetic import Dials
-from pbb.programs.names import ENDINGS, MIDDLES, OPENINGS, Shelf, names, shelf
+from pbb.programs.names import ENDINGS, MIDDLES, OPENINGS, Shelf, names, shelf, unruled
 from pbb.programs.random_arithmetic import random_arithmetic
 
 SHELVES: tuple[Shelf, ...] = get_args(Shelf)
@@ -19,6 +22,8 @@ PAIRS = {
     for kind in SHELVES
 }
 LIMITS = {kind: pairs * (1 + len(MIDDLES)) for kind, pairs in PAIRS.items()}
+
+EVERY = {o + m + e for o in OPENINGS for m in ("", *MIDDLES) for e in ENDINGS}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,12 @@ def test_names_do_not_depend_on_the_bodies() -> None:
         for dials in (Dials(length=(1, 1)), Dials(length=(3, 3)))
     ]
     assert [p.name for p in sets[0]] == [p.name for p in sets[1]] == names(9, 4)
+
+
+@given(st.integers(0, 2**64))
+def test_an_unruled_name_stands_on_no_shelf(seed: int) -> None:
+    name = unruled(random.Random(seed))
+    assert re.fullmatch("[A-Z][a-z]+", name) and name not in EVERY
 
 
 @pytest.mark.parametrize("kind", SHELVES)

@@ -38,7 +38,7 @@ from pbb.documents.render import (
 from pbb.programs.arithmetic import Assign, Dials, draw, expression, run
 from pbb.programs.arithmetic_prose import parse as read_prose
 from pbb.programs.compose import Trace, composite, example
-from pbb.programs.names import names
+from pbb.programs.names import names, unruled
 from pbb.programs.program import Example, Program, TraceStep
 from pbb.programs.random_arithmetic import program, random_arithmetic
 
@@ -128,12 +128,27 @@ PHASES: tuple[dict[str, float], ...] = (
         "library": 0.03,
         "library part": 0.03,
     },
+    # The same under names that keep no rule of their syllables: a model that has copied none but names of one shelf completes them.
+    {
+        "in-context trace": 0.36,
+        "in-context direct": 0.22,
+        "in-context step": 0.05,
+        "in-context outcome": 0.02,
+        "in-context part": 0.03,
+        "in-context source": 0.02,
+        "pair trace": 0.08,
+        "pair recite": 0.04,
+        "pair direct": 0.02,
+        "drill": 0.10,
+        "library": 0.03,
+        "library part": 0.03,
+    },
 )
-STRINGS, LONG = 5, 6
-"""The phases of strings and of long programs: both go on from where the fifth left."""
-PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12)
+STRINGS, LONG, NAMES = 5, 6, 7
+"""The phases of strings and of long programs, which both go on from where the fifth left, and of names, which goes on from the latter."""
+PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12)
 # How likely lengths 1, 2, 3 ... are.
-LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1), (3, 5, 4, 3, 1))
+LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1), (3, 5, 4, 3, 1), (3, 5, 4, 3, 1))
 # The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
 EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
 DIALS = (
@@ -143,6 +158,7 @@ DIALS = (
     EXACT,
     EXACT,
     EXACT,
+    replace(EXACT, length=(1, 5)),
     replace(EXACT, length=(1, 5)),
 )
 LIBRARY = 1000
@@ -220,9 +236,20 @@ def outcome(p: Program, e: Example, t: Templates, rng: random.Random) -> Documen
     )
 
 
-def pair(rng: random.Random, passing: list[str], dials: Dials, ask: Ask, t: Templates) -> Document:
-    """Two programs made up on the spot, in any order, above a question for the one on what the other gives (see `pbb.programs.compose`)."""
-    one, other, both = rng.sample(passing, 3)
+def _unruled(rng: random.Random, count: int) -> list[str]:
+    """So many different names that keep no rule."""
+    drawn: dict[str, None] = {}
+    while len(drawn) < count:
+        drawn[unruled(rng)] = None
+    return list(drawn)
+
+
+def pair(rng: random.Random, named: list[str], dials: Dials, ask: Ask, t: Templates) -> Document:
+    """Two programs made up on the spot, in any order, above a question for the one on what the other gives (see `pbb.programs.compose`).
+
+    `named`: names for either, and for the pair, which `DECLARED` of them use.
+    """
+    one, other, both = named
     low, high = dials.input_range
     while True:
         first, second = (fresh(rng, name, dials, PAIRED) for name in (one, other))
@@ -267,8 +294,10 @@ def pretraining_document(
     if kind == "library part":
         return part(rng.choice(shelf), t, rng)
     if kind.startswith("pair "):
-        return pair(rng, passing, dials, kind.removeprefix("pair "), t)  # type: ignore[arg-type]
-    p = fresh(rng, rng.choice(passing), dials, LENGTHS[phase])
+        named = _unruled(rng, 3) if phase == NAMES else rng.sample(passing, 3)
+        return pair(rng, named, dials, kind.removeprefix("pair "), t)  # type: ignore[arg-type]
+    name = unruled(rng) if phase == NAMES else rng.choice(passing)
+    p = fresh(rng, name, dials, LENGTHS[phase])
     context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]
     ask = kind.removeprefix("in-context ")

@@ -3,6 +3,10 @@
 A name is an opening and an ending syllable (and a middle one when thousands are needed). The pairs are divided once and
 for all between the *library* (names that only the pretraining of the embedded base may use) and everything else, so
 that no recipe's program can have been named before. A name never hints at the body: it is drawn by seed alone.
+
+That division is a rule of the syllables, and a model that only ever copies names which keep it learns to complete a
+name by the rule, where a recipe's never do (docs/composition.md). So there are names of other shapes besides, whose
+syllables say nothing of each other (`unruled`).
 """
 
 from __future__ import annotations
@@ -54,3 +58,12 @@ def names(count: int, seed: int, kind: Shelf = "recipe") -> list[str]:
     long = [OPENINGS[o] + m + ENDINGS[e] for m in MIDDLES for o, e in pairs]
     rng.shuffle(long)
     return short + long[: count - len(short)]
+
+
+def unruled(rng: random.Random) -> str:
+    """A name whose syllables are drawn one by one, of a shape that no shelf has: Zibdaxlum, Daxlum or Zibgrol."""
+    shape = rng.randrange(3)
+    first = rng.choice(ENDINGS).capitalize() if shape == 1 else rng.choice(OPENINGS)
+    if shape == 0:
+        first += rng.choice(ENDINGS)
+    return first + (rng.choice(OPENINGS).lower() if shape == 2 else rng.choice(ENDINGS))
