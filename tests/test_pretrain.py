@@ -52,23 +52,24 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     monkeypatch.setattr(pretrain, "TOKENIZER_DOCUMENTS", 200)
     small: dict[str, Any] = {
         "seed": 3,
-        "steps": (2, 1, 1, 1, 1, 1, 1, 1),
+        "steps": (2, 1, 1, 1, 1, 1, 1, 1, 1),
         "width": 32,
         "layers": 1,
         "report": report,
     }
     found = pretrain.pretrain(tmp_path, **small)
     accuracy = {f"{name} in-context-trace source": 0.5 for name in pretrain.MODELS.values()}
-    assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 9)]
+    assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 10)]
     assert found == json.loads((tmp_path / "accuracy.json").read_text()) == accuracy
     weights = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.safetensors"))}
     assert [str(path.parent.relative_to(tmp_path)) for path in weights] == [
         "base",
+        "base-names",
         "base-short",
         "base-strings",
-        *(f"phase-{i}/model" for i in range(1, 9)),
+        *(f"phase-{i}/model" for i in range(1, 10)),
     ]
-    assert len(set(weights.values())) == 11
+    assert len(set(weights.values())) == 13
     assert not list(tmp_path.rglob("checkpoints"))
     config = AutoModelForCausalLM.from_pretrained(tmp_path / "base").config
     assert (config.hidden_size, config.num_hidden_layers) == (32, 1)
@@ -82,18 +83,18 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     shutil.rmtree(tmp_path / "phase-6" / "model")
     seen.clear()
     assert pretrain.pretrain(tmp_path, **small) == found
-    assert set(seen) == {"phase 6"} and asked == [3] * 6
+    assert set(seen) == {"phase 6"} and asked == [3] * 8
     assert {path: path.read_bytes() for path in weights} == weights
 
     # Strings and long programs both go on from the fifth phase: what the sixth leaves does not move the seventh.
-    for phase in (6, 7, 8):
+    for phase in (6, 7, 8, 9):
         shutil.rmtree(tmp_path / f"phase-{phase}")
-    pretrain.pretrain(tmp_path, **small | {"steps": (2, 1, 1, 1, 1, 0, 1, 0)})
+    pretrain.pretrain(tmp_path, **small | {"steps": (2, 1, 1, 1, 1, 0, 1, 0, 0)})
     long = tmp_path / "phase-7" / "model" / "model.safetensors"
     assert long.read_bytes() == weights[long]
     assert len(AutoTokenizer.from_pretrained(long.parent)) == len(before)
 
-    for change in ({"layers": 2}, {"seed": 4}, {"steps": (3, 1, 1, 1, 1, 1, 1, 1)}):
+    for change in ({"layers": 2}, {"seed": 4}, {"steps": (3, 1, 1, 1, 1, 1, 1, 1, 1)}):
         with pytest.raises(
             PbbError, match="phase-1 is of another seed, number of steps or size: give another"
         ):
@@ -101,9 +102,9 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     (tmp_path / "phase-1" / "made.json").unlink()  # as versions before 0.5 left it
     with pytest.raises(PbbError, match="phase-1 is of a model of another size: give another --out"):
         pretrain.pretrain(tmp_path, **small | {"layers": 2})
-    for name in ("base", "base-strings"):
+    for name in ("base", "base-names", "base-strings"):
         shutil.rmtree(tmp_path / name)
-    assert pretrain.pretrain(tmp_path, **small | {"steps": (2, 1, 1, 1, 1, 0, 0, 0)}) == {
+    assert pretrain.pretrain(tmp_path, **small | {"steps": (2, 1, 1, 1, 1, 0, 0, 0, 0)}) == {
         "base-short in-context-trace source": 0.5
     }
     assert not (tmp_path / "base-strings").exists() and not (tmp_path / "base").exists()
@@ -142,8 +143,9 @@ def test_embeddings_are_drawn_on_the_cpu_and_taken_to_where_the_model_is(
         ({"width": 72}, "a width is a multiple of 32"),
         ({"width": 0}, "a width is a multiple of 32"),
         ({"layers": 0}, "has a layer at least"),
-        ({"steps": (1, 1, 0, 1, 1, 1, 1, 1)}, "only the sixth to eighth phase may be left out"),
-        ({"steps": (1, 1, 1, 1, 1, 1, 0, 1)}, "the eighth phase goes on from the seventh"),
+        ({"steps": (1, 1, 0, 1, 1, 1, 1, 1, 1)}, "only the last four phases may be left out"),
+        ({"steps": (1, 1, 1, 1, 1, 1, 0, 1, 1)}, "phase 8 goes on from the one before"),
+        ({"steps": (1, 1, 1, 1, 1, 1, 1, 0, 1)}, "phase 9 goes on from the one before"),
     ],
 )
 def test_a_size_or_a_schedule_that_makes_no_base_is_refused(

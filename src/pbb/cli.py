@@ -298,12 +298,12 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("base"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and data.")] = 0,
     steps: Annotated[
-        tuple[int, int, int, int, int, int, int, int],
+        tuple[int, int, int, int, int, int, int, int, int],
         typer.Option(
             min=0,
-            help="Optimizer steps of the eight phases; as shipped by default. The last three may be 0: strings, long programs, their names.",
+            help="Optimizer steps of the nine phases; as shipped by default. The last four may be 0: strings, long programs, names (two).",
         ),
-    ] = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2700),
+    ] = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2400, 2200),
     width: Annotated[int, typer.Option(min=1, help="Width of the model, a multiple of 32.")] = 160,
     layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 8,
 ) -> None:

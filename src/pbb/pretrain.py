@@ -1,10 +1,10 @@
-"""Makes the embedded models: `pbb pretrain` (about five hours on two cores), whose results ship in models/base, base-short and base-strings.
+"""Makes the embedded models: `pbb pretrain` (about five hours on two cores), whose results ship in models/base and beside it.
 
 A Llama of 2.7 million parameters with a tokenizer of its own, trained in phases on the corpus of `pbb.documents.pretraining`: fresh programs
 with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave base-short, which runs one to three
-statements. From there a sixth, half of it ciphers and grammars, makes base-strings; a seventh, of one to five statements, and an eighth, the
-same under names that keep no rule of their syllables, make the base. They play the pretrained LLM; their in-context accuracy is measured on
-fresh programs at the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
+statements. From there a sixth, half of it ciphers and grammars, makes base-strings; a seventh, of one to five statements, makes the base; and
+two more, the same under names that keep no rule of their syllables, base-names. They play the pretrained LLM; their in-context accuracy is
+measured on fresh programs at the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ SETTINGS = tuple(
         (64, 1.5e-3, 50, 0.8, 5),
         (32, 2.0e-3, 50, 0.6, 5),
         (64, 2.0e-3, 50, 0.8, 3),
-        (64, 1.5e-3, 50, 0.8, 3),
+        (64, 2.0e-3, 50, 0.8, 3),
+        (64, 2.0e-3, 50, 0.8, 3),
     )
 )
-STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2700)
-MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", NAMES: "base"}
+STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2400, 2200)
+MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", LONG: "base", NAMES + 1: "base-names"}
 """The phases after which there is a model to ship."""
 
 
@@ -108,8 +109,8 @@ def pretrain(
 ) -> dict[str, float]:
     """Write the models (`MODELS`, bfloat16) to folders of `out`, their in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
-    `steps` are the optimizer steps of the eight phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, the
-    eighth from the seventh; each of these may be left out by 0 steps, the seventh only with the eighth. `width` and `layers` make models of
+    `steps` are the optimizer steps of the nine phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, others
+    from the one before; the last four may be left out by 0 steps, but none of which another goes on. `width` and `layers` make models of
     another size. Returns accuracy by model and way of asking, on fresh programs with names that pretraining has not met.
 
     Raises:
@@ -119,12 +120,13 @@ def pretrain(
     configured = configuration(width, layers)
     if min(steps[:STRINGS]) < 1:
         raise PbbError(
-            "pretrain: steps: only the sixth to eighth phase may be left out: give the others a step at least"
+            "pretrain: steps: only the last four phases may be left out: give the others a step at least"
         )
-    if steps[NAMES] and not steps[LONG]:
-        raise PbbError(
-            "pretrain: steps: the eighth phase goes on from the seventh: give that a step at least"
-        )
+    for phase in range(NAMES, len(steps)):
+        if steps[phase] and not steps[phase - 1]:
+            raise PbbError(
+                f"pretrain: steps: phase {phase + 1} goes on from the one before: give that a step at least"
+            )
     accuracy: dict[str, float] = {}
     for phase, count in enumerate(steps):
         if not count:
@@ -246,7 +248,7 @@ def in_context(
         ("source", "arithmetic", "source", sampled(EXACT, 200)),
         ("prose", "arithmetic", "prose", sampled(EXACT, 200)),
     ]
-    if phase in (LONG, NAMES):
+    if phase >= LONG:
         shown += [("long source", "arithmetic", "source", sampled(replace(DIALS[LONG], length=(4, 5)), 100))]
     if phase == STRINGS:
         size = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -51,6 +53,9 @@ def of_group(programs: list[Program], group: str) -> list[Program]:
         (EXECUTE | {"ask": "in-context-direct"}, "ask"),
         (EXECUTE | {"form": "part"}, "for declarations"),
         (EXECUTE | {"form": "path"}, "for declarations"),
+        (EXECUTE | {"form": "pair"}, "for declarations"),
+        (DECLARE | {"group": "source_only_composed", "form": "pair"}, "of single programs"),
+        (DECLARE | {"group": "io_composed", "form": "paths"}, "of single programs"),
         (DECLARE | {"form": "half"}, "form"),
         (DECLARE | {"context": True}, "context is for executions"),
         (EXECUTE | {"ask": "recite", "context": True}, "context is for executions"),
@@ -314,3 +319,42 @@ def test_places_that_hold_nothing_are_refused(programs: list[Program], refused: 
         stage_documents(
             programs, [Share.model_validate(share | {"inputs": [90, 99]})], T, stage="learn", seed=0
         )
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_two_programs_are_declared_together_in_the_order_of_a_call_but_no_composites(
+    composed: list[Program], wrong: bool
+) -> None:
+    shares = [DECLARE | {"per_program": 40, "form": form, "wrong": wrong} for form in ("pair", "paths")]
+    swapped = planted(composed, 0)
+    taught = {
+        p.name: disguised(p, swapped[p.name]) if wrong else p for p in of_group(composed, "source_only")
+    }
+    asked = {frozenset(p.needs) for p in composed if p.needs}
+    couples = set()
+    documents = stage(composed, *shares)
+    assert len(documents) == 80 * len(taught)
+    for d in documents:
+        outer, inner = re.findall(r"\b([A-Z][a-z]+)\(([A-Z][a-z]+)\(x\)\)", d.prompt)[0]
+        first, second = taught[inner], taught[outer]
+        assert d.program == inner and not re.search(r"\(-?\d+\)", d.prompt)
+        if d.ask == "pair":
+            assert d.completion.endswith(f"{first.source.rstrip()}\n{second.source.rstrip()}")
+        else:
+            rows = d.completion.split("\n")
+            middle = rows.index(f"{outer}(x):")
+            assert rows[0] == f"{inner}(x):" and rows[-1].split()[-1] in ("a", "x", second.source.split()[-1])
+            for p, told in ((first, rows[1:middle]), (second, rows[middle + 1 : -1])):
+                assert "\n".join(told) in {"\n".join(ways) for ways in itertools.product(*p.paths)}
+        couples.add((inner, outer))
+    assert {d.ask for d in documents} == {"pair", "paths"}
+    allowed = {(a, b) for a in taught for b in taught if a != b and frozenset((a, b)) not in asked}
+    assert couples <= allowed and len(couples) > len(allowed) / 2
+
+
+def test_a_program_that_all_others_are_composed_with_is_declared_with_none(
+    programs: list[Program], refused: Refused
+) -> None:
+    alone = of_group(programs, "source_only")[:1]
+    with refused("form pair", alone[0].name, "ask for more programs"):
+        stage(alone, DECLARE | {"form": "pair"})

@@ -79,18 +79,18 @@ def test_no_recipes_name_is_in_any_document(documents: list[Document], phase: in
     used = {name for d in documents for name in NAMED.findall(d.prompt + "\n" + d.completion)}
     assert not used & recipe
     library = set(names(60, 0, "library"))
-    if phase == NAMES:
+    if phase >= NAMES:
         assert used <= library
     else:
         assert len(used) > 400
         assert used <= set(names(1000, 0, "passing")) | library
 
 
-def test_names_of_the_eighth_phase_keep_no_rule_of_their_syllables(
+def test_names_of_the_last_phases_keep_no_rule_of_their_syllables(
     documents: list[Document], phase: int
 ) -> None:
     """Every remainder of the rule that divides the shelves occurs about as often: which ending follows, the opening does not say."""
-    if phase != NAMES:
+    if phase < NAMES:
         return
     free = [
         m
@@ -111,7 +111,7 @@ def test_a_call_by_name_has_the_program_above_it_and_its_true_answer(documents: 
     for d in documents:
         if paired(d):
             continue
-        for name, value in CALL.findall(d.prompt) if d.ask not in ("step", "outcome") else ():
+        for name, value in CALL.findall(d.prompt) if d.ask not in ("step", "outcome", "order") else ():
             above = d.prompt.rpartition("\n")[0]
             code = above if above.startswith(f"def {name}(x):") else source(name, read_prose(above))
             jobs.append((code, name, [[int(value)]]))
@@ -126,7 +126,7 @@ def test_a_pair_has_both_programs_above_it_in_any_order_and_its_true_answer(
     documents: list[Document], phase: int
 ) -> None:
     pairs = [d for d in documents if paired(d)]
-    assert bool(pairs) == (phase in (LONG, NAMES))
+    assert bool(pairs) == (phase >= LONG)
     jobs, said, orders, heads = [], [], set(), set()
     for d in pairs:
         above, _, question = d.prompt.rpartition("\n")
@@ -198,8 +198,19 @@ def test_the_library_is_never_run(documents: list[Document], shelved: list[Progr
             assert not [name for name in NAMED.findall(d.prompt + d.completion) if name in known]
 
 
+def test_names_in_order_are_those_of_the_calls_from_the_inside(documents: list[Document], phase: int) -> None:
+    drills = [d for d in documents if d.ask == "order"]
+    assert bool(drills) == (phase >= NAMES)
+    for d in drills:
+        called = re.findall(r"[A-Z][a-z]+(?=\()", d.prompt)
+        assert d.completion.split(", ") == called[::-1] and len(set(called)) == len(called)
+        assert d.prompt.count("(") == d.prompt.count(")") == len(called)
+    if drills:
+        assert {d.prompt.count("(") for d in drills} == {1, 2, 3}
+
+
 def test_a_drill_is_one_operation_without_a_name(documents: list[Document]) -> None:
-    drills = [d for d in documents if d.program == ""]
+    drills = [d for d in documents if d.program == "" and d.ask != "order"]
     assert drills
     with Worker() as worker:
         for d in drills[:150]:
@@ -220,7 +231,9 @@ def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], 
         assert in_context[ask] / COUNT == pytest.approx(
             shares.get(f"in-context {ask}", 0) + shares.get(f"pair {ask}", 0), abs=0.03
         )
-    assert sum(d.program == "" for d in documents) / COUNT == pytest.approx(shares["drill"], abs=0.03)
+    alone = Counter(d.ask == "order" for d in documents if d.program == "")
+    assert alone[False] / COUNT == pytest.approx(shares["drill"], abs=0.03)
+    assert alone[True] / COUNT == pytest.approx(shares.get("order", 0), abs=0.03)
     above = [d.prompt for d in documents if "\n" in d.prompt and d.kind == "execution"]
     by_prose = sum(not prompt.startswith("def ") for prompt in above)
     assert by_prose / len(above) == pytest.approx(PROSE[phase], abs=0.05)
@@ -230,7 +243,7 @@ def test_values_in_context_stay_within_the_phases_bound(documents: list[Document
     for d in documents:
         if d.ask == "step":
             assert abs(int(d.completion.rpartition(" = ")[2])) <= DIALS[phase].bound
-        elif d.kind == "execution" and d.ask != "outcome":
+        elif d.kind == "execution" and d.ask not in ("outcome", "order"):
             assert abs(parse(d.completion, cot=d.ask != "direct").value) <= DIALS[phase].bound
 
 

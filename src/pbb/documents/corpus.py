@@ -25,11 +25,22 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pbb.documents.chats import Chat, replayed
-from pbb.documents.render import Ask, Document, Representation, Templates, declaration, execution, part, path
+from pbb.documents.render import (
+    Ask,
+    Document,
+    Representation,
+    Templates,
+    declaration,
+    execution,
+    pair,
+    part,
+    path,
+    paths,
+)
 from pbb.errors import PbbError
 from pbb.programs.program import Group, Program
 
-Form = Literal["whole", "part", "path"]
+Form = Literal["whole", "part", "path", "pair", "paths"]
 
 
 def _ordered(some: tuple[int, int]) -> tuple[int, int]:
@@ -51,7 +62,8 @@ def span(some: Some | None, size: int) -> range:
 class Share(BaseModel):
     """One part of a stage's mix: `per_program` documents for each program of a group.
 
-    form: what a declaration tells: the whole source, one step of it (part), or one way through it (path).
+    form: what a declaration tells: the whole source, one step of it (part), or one way through it (path), or the whole of it or one
+    way through it together with another program's of the group, drawn anew each time (pair, paths); never those of a composite of the recipe.
     wrong: declarations under permuted names. context: executions with the source in the prompt, which keep the interpreter that the
     model came with. represent: the form in which declarations, recitals and contexts show the program.
     programs, inputs: only the first so many programs of the group, only the first so many train inputs of each, or `[from, to]` of them,
@@ -80,6 +92,8 @@ class Share(BaseModel):
             )
         if self.kind == "execution" and (self.form != "whole" or self.wrong):
             raise ValueError("form and wrong are for declarations")
+        if self.form in ("pair", "paths") and self.group not in ("io", "source_only"):
+            raise ValueError("form pair and paths are of single programs: give group: io or source_only")
         if self.kind == "declaration" and self.inputs is not None:
             raise ValueError("inputs is for executions: a declaration shows none")
         if self.context and (self.kind != "execution" or self.ask == "recite"):
@@ -128,6 +142,7 @@ def stage_documents(
     A fractional `per_program` gives some programs one document more than others, drawn by seed.
     """
     documents = []
+    apart = {frozenset(p.needs) for p in programs if p.needs}
     swapped = planted(programs, seed) if any(isinstance(s, Share) and s.wrong for s in mix) else {}
     for number, share in enumerate(mix):
         if isinstance(share, Chat):
@@ -139,9 +154,30 @@ def stage_documents(
             rng = random.Random(f"documents:{seed}:{stage}:{number}:{p.name}")
             whole, rest = divmod(share.per_program, 1)
             for _ in range(int(whole) + (rng.random() < rest)):
-                documents.append(_document(shown, share, templates, rng))
+                if share.form in ("pair", "paths"):
+                    q = other(p, known, apart, rng)
+                    beside = disguised(q, swapped[q.name]) if share.wrong else q
+                    documents.append(_together(shown, beside, share, templates, rng))
+                else:
+                    documents.append(_document(shown, share, templates, rng))
     random.Random(f"shuffle:{seed}:{stage}").shuffle(documents)
     return documents
+
+
+def other(p: Program, known: Sequence[Program], apart: set[frozenset[str]], rng: random.Random) -> Program:
+    """A program to be declared beside `p`, with which it is no composite of the recipe's (`apart`).
+
+    Raises:
+        PbbError: there is none.
+    """
+    choice = [q for q in known if q.name != p.name and frozenset((p.name, q.name)) not in apart]
+    if not choice:
+        raise PbbError(f"form pair, paths: no program to declare beside {p.name}: ask for more programs")
+    return rng.choice(choice)
+
+
+def _together(p: Program, q: Program, share: Share, t: Templates, rng: random.Random) -> Document:
+    return pair(p, q, t, rng, share.represent) if share.form == "pair" else paths(p, q, t, rng)
 
 
 def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:

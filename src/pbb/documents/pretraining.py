@@ -10,6 +10,7 @@ no name here is ever a recipe's (see `pbb.programs.names.shelf`).
 | in context | code or prose above the question; answered directly, by trace, by reciting, or in part: a line, a step of a call, a test |
 | pair | two programs above a call of one on what the other gives: what was just named has to be named again |
 | library | declarations of a fixed library by name: whole source, prose, or one step; never executed |
+| order | the names of a call within calls, in the order in which they run: nothing but copying |
 | drill | one statement executed: `What is 7 * 3? Only the answer.` |
 | strings | ciphers and grammars in context, see `pbb.documents.pretraining_strings` |
 
@@ -130,25 +131,52 @@ PHASES: tuple[dict[str, float], ...] = (
     },
     # The same under names that keep no rule of their syllables: a model that has copied none but names of one shelf completes them.
     {
-        "in-context trace": 0.36,
-        "in-context direct": 0.22,
-        "in-context step": 0.05,
+        "in-context trace": 0.34,
+        "in-context direct": 0.18,
+        "in-context step": 0.04,
         "in-context outcome": 0.02,
-        "in-context part": 0.03,
+        "in-context part": 0.02,
         "in-context source": 0.02,
-        "pair trace": 0.08,
-        "pair recite": 0.04,
+        "pair trace": 0.09,
+        "pair recite": 0.05,
         "pair direct": 0.02,
-        "drill": 0.10,
+        "order": 0.12,
+        "drill": 0.06,
+        "library": 0.02,
+        "library part": 0.02,
+    },
+    # And more of pairs and traces, until the second name is copied as well as the first and traces are exact again.
+    {
+        "in-context trace": 0.36,
+        "in-context direct": 0.17,
+        "in-context step": 0.03,
+        "in-context outcome": 0.02,
+        "in-context part": 0.02,
+        "in-context source": 0.02,
+        "pair trace": 0.12,
+        "pair recite": 0.06,
+        "pair direct": 0.02,
+        "order": 0.05,
+        "drill": 0.07,
         "library": 0.03,
         "library part": 0.03,
     },
 )
 STRINGS, LONG, NAMES = 5, 6, 7
-"""The phases of strings and of long programs, which both go on from where the fifth left, and of names, which goes on from the latter."""
-PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12)
+"""The phases of strings and of long programs, which both go on from where the fifth left, and the first of two of names that keep no rule."""
+PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12, 0.12)
 # How likely lengths 1, 2, 3 ... are.
-LENGTHS = ((3, 4, 3), (3, 4, 3), (7, 3, 0), (4, 5, 1), (3, 6, 1), (3, 6, 1), (3, 5, 4, 3, 1), (3, 5, 4, 3, 1))
+LENGTHS = (
+    (3, 4, 3),
+    (3, 4, 3),
+    (7, 3, 0),
+    (4, 5, 1),
+    (3, 6, 1),
+    (3, 6, 1),
+    (3, 5, 4, 3, 1),
+    (3, 5, 4, 3, 1),
+    (3, 5, 4, 3, 1),
+)
 # The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
 EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
 DIALS = (
@@ -158,8 +186,7 @@ DIALS = (
     EXACT,
     EXACT,
     EXACT,
-    replace(EXACT, length=(1, 5)),
-    replace(EXACT, length=(1, 5)),
+    *[replace(EXACT, length=(1, 5))] * 3,
 )
 LIBRARY = 1000
 PAIRED = (3, 1)
@@ -275,6 +302,22 @@ def pair(rng: random.Random, named: list[str], dials: Dials, ask: Ask, t: Templa
     return d.model_copy(update={"prompt": "\n".join([*above, d.prompt])})
 
 
+def order(rng: random.Random) -> Document:
+    """`Zibdaxlum(Daxlum(7))` => `Daxlum, Zibdaxlum`: of a pair's documents too few tokens are names for copying them to be learned there."""
+    called = _unruled(rng, rng.choices((1, 2, 3), (1, 2, 1))[0])
+    nested = str(rng.randint(*EXACT.input_range))
+    for name in called:
+        nested = f"{name}({nested})"
+    return Document(
+        prompt=f"Which are called in {nested}, in order?",
+        completion=", ".join(called),
+        program="",
+        group="io",
+        kind="execution",
+        ask="order",
+    )
+
+
 def pretraining_document(
     seed: int, index: int, shelf: list[Program], passing: list[str], phase: int = 0
 ) -> Document:
@@ -289,14 +332,16 @@ def pretraining_document(
         return strings_document(seed, index, passing)
     if kind == "drill":
         return drill(rng, t, dials)
+    if kind == "order":
+        return order(rng)
     if kind == "library":
         return declaration(rng.choice(shelf), t, rng, "prose" if rng.random() < prose else "source")
     if kind == "library part":
         return part(rng.choice(shelf), t, rng)
     if kind.startswith("pair "):
-        named = _unruled(rng, 3) if phase == NAMES else rng.sample(passing, 3)
+        named = _unruled(rng, 3) if phase >= NAMES else rng.sample(passing, 3)
         return pair(rng, named, dials, kind.removeprefix("pair "), t)  # type: ignore[arg-type]
-    name = unruled(rng) if phase == NAMES else rng.choice(passing)
+    name = unruled(rng) if phase >= NAMES else rng.choice(passing)
     p = fresh(rng, name, dials, LENGTHS[phase])
     context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]

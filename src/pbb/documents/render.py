@@ -190,9 +190,7 @@ def path(p: Program, t: Templates, rng: random.Random) -> Document:
     A trace has to begin in the middle of what a declaration tells in order (an else branch without its if); this is the declaration
     of that shape. It says nothing that the source does not.
     """
-    if not p.paths or not all(p.paths):
-        raise PbbError(f"program {p.name} has no paths: leave shares of form path out, or bring paths")
-    rows = [rng.choice(ways) for ways in p.paths]
+    rows = [rng.choice(ways) for ways in _ways(p)]
     result = p.source.rstrip().rpartition("return ")[2]
     return Document(
         prompt=prompt(t, rng, p.head(), "trace", p.statement),
@@ -202,6 +200,46 @@ def path(p: Program, t: Templates, rng: random.Random) -> Document:
         kind="declaration",
         ask="path",
     )
+
+
+def pair(
+    p: Program, q: Program, t: Templates, rng: random.Random, representation: Representation = "source"
+) -> Document:
+    """Pointer at `q` of what `p` gives => both sources, in the order in which they would run; neither is run.
+
+    A declaration of one program teaches to find it by the name in the question. Here the names stand side by side, and each has to be
+    found by its own, as in an answer about a composite.
+    """
+    return Document(
+        prompt=prompt(t, rng, f"{q.entry}({p.head()})", representation),
+        completion=rng.choice(t.openings) + declared(p, representation) + "\n" + declared(q, representation),
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+        ask="pair",
+    )
+
+
+def paths(p: Program, q: Program, t: Templates, rng: random.Random) -> Document:
+    """The same of one way through each (see `path`), under the heads that the trace of a composite has."""
+    rows = [row for r in (p, q) for row in (f"{r.head()}:", *(rng.choice(ways) for ways in _ways(r)))]
+    result = q.source.rstrip().rpartition("return ")[2]
+    return Document(
+        prompt=prompt(t, rng, f"{q.entry}({p.head()})", "trace"),
+        completion="\n".join([*rows, rng.choice(t.closings).format(answer=result)]),
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+        ask="paths",
+    )
+
+
+def _ways(p: Program) -> list[list[str]]:
+    if not p.paths or not all(p.paths):
+        raise PbbError(
+            f"program {p.name} has no paths: leave shares of form path and paths out, or bring paths"
+        )
+    return p.paths
 
 
 def answer(
