@@ -2,7 +2,7 @@
 
 As in `test_leak`, from the files' bytes, and without the code that wrote them: a document is held against the names that it holds. Names of
 w/o IO programs may stand in declarations of what they name alone; calls with a value are of w/ IO programs alone, on no held-out input;
-and no document shows the sources of two w/o IO programs together.
+and no document shows the sources of two w/o IO programs together, but for declarations of two that are no composite of the recipe's.
 """
 
 from __future__ import annotations
@@ -68,6 +68,13 @@ class Detector:
         self.entries = {p.name: p for p in programs if not p.only_named}
         self.names = re.compile(rf"(?:{'|'.join(self.entries)})(?![a-z])")
         swapped = planted(programs, 0)
+        self.asked = {frozenset(p.needs) for p in programs if p.needs}
+        self.shown = {
+            p.name: disguised(p, swapped[p.name]) if wrong and p.group == "source_only" else p
+            for p in programs
+            if not p.needs
+        }
+        self.couple = re.compile(rf"({self.names.pattern})\(({self.names.pattern})\(x\)\)")
         self.allowed = {}
         for p in programs:
             if w_o_io(p):
@@ -88,6 +95,9 @@ class Detector:
         owner = self.programs[record["program"]]
         if owner.group != record["group"]:
             return ["is filed under another group"]
+        couple = self.couple.search(prompt)
+        if couple and record["kind"] == "declaration" and not owner.needs:
+            return self._of_couple(owner, couple[1], couple[2], prompt, completion)
         if named - {owner.name, *owner.needs}:
             return ["names programs that are not its own"]
         calls = re.findall(rf"({self.names.pattern})\(((?!x\)|a\)|[A-Z])[^)]*)\)", text)
@@ -108,6 +118,26 @@ class Detector:
             found.append("declares programs together")
         return found
 
+    def _of_couple(self, owner: Program, outer: str, inner: str, prompt: str, completion: str) -> list[str]:
+        """Both whole, or a way through each: of two programs of one group that nobody is asked to compose."""
+        first, second = self.shown[inner], self.shown[outer]
+        if owner.name != inner or second.group != owner.group or frozenset((inner, outer)) in self.asked:
+            return ["declares two programs that are not to be together"]
+        words = [*T.instructions["source"], *T.instructions["trace"]]
+        prompts = {f"{p.format(call=f'{outer}({inner}(x))')} {w}" for p in T.pointers for w in words}
+        completions = {o + first.source + second.source.rstrip("\n") for o in T.openings}
+        completions |= {
+            f"{inner}(x):\n{one}\n{outer}(x):\n{other}\n" + c.format(answer=second.source.split()[-1])
+            for one in single.ways(first)
+            for other in single.ways(second)
+            for c in T.closings
+        }
+        return (
+            []
+            if prompt in prompts and completion in completions
+            else ["says more than what two programs are"]
+        )
+
 
 def detector(programs: list[Program], stage: str) -> Detector:
     return Detector(programs, wrong=stage == "read-wrong")
@@ -126,8 +156,8 @@ def test_no_call_of_a_w_o_io_name_is_in_the_bytes(
 ) -> None:
     """Not with a value, and not around another call: a named composite of w/o IO programs is in no document at all."""
     names = b"|".join(p.entry.encode() for p in programs if w_o_io(p) and not p.only_named)
-    # a declared composite calls its second part on its own variable a
-    assert not re.findall(rb"(?:%s)\\*[(\[]\s*(?![xa]\))" % names, raw(made, stage))
+    # a declared composite calls its second part on its own variable a, a declaration of two the one on the other of x
+    assert not re.findall(rb"(?:%s)\\*[(\[]\s*(?![xa]\)|(?:%s)\(x\)\))" % (names, names), raw(made, stage))
     for p in programs:
         assert not (
             p.only_named
@@ -147,12 +177,17 @@ def test_no_trace_of_a_w_o_io_composite_is_in_the_bytes(
                 assert json.dumps(trace_text(e.trace or []))[1:-1].encode() not in data
 
 
-def test_the_sources_of_two_w_o_io_programs_are_never_together(
+def test_the_sources_of_two_w_o_io_programs_are_never_together_where_the_two_are_asked_about(
     made: dict[str, Path], programs: list[Program]
 ) -> None:
-    heads = re.compile(rb"def (%s)\(" % b"|".join(p.entry.encode() for p in programs if w_o_io(p)))
+    heads = re.compile(rf"def ({'|'.join(p.entry for p in programs if w_o_io(p) and not p.only_named)})\(")
+    asked = {frozenset(p.needs) for p in programs if p.group == "source_only_composed"}
+    together = []
     for stage in STAGES:
-        assert all(len(heads.findall(line)) <= 1 for line in raw(made, stage).splitlines())
+        found = [frozenset(heads.findall(line)) for line in raw(made, stage).decode().splitlines()]
+        together += [names for names in found if len(names) > 1]
+    assert asked and not [names for names in together if len(names) > 2 or names in asked]
+    assert bool(together) == any(p.only_named for p in programs)
 
 
 def test_w_io_composites_are_executed_and_w_o_io_ones_declared_or_absent(
@@ -211,13 +246,25 @@ def parts_together(p: Program, q: Program, e: Example) -> dict[str, str]:
     )
 
 
+def parts_as_a_couple(p: Program, q: Program, e: Example) -> dict[str, str]:
+    first, second = p.parts
+    prompt = f"What is {second.entry}({first.head()})? Write its source."
+    return document(first, prompt, first.source + second.source.rstrip("\n"), "declaration")
+
+
+def a_couple_with_a_value(p: Program, q: Program, e: Example) -> dict[str, str]:
+    told = parts_as_a_couple(p, q, e)
+    return told | {"prompt": told["prompt"].replace("(x)", "(7)")}
+
+
 def held_out_of_a_w_io_composite(p: Program, q: Program, e: Example) -> dict[str, str]:
     e = q.calls("test")[0]
     return document(q, f"What is {q.call(e)}? Only the answer.", repr(e.output))
 
 
 PLANTS: list[Plant] = [
-    executed, traced, under_a_w_io_name, of_a_part, a_part_in_anothers_trace, parts_together, held_out_of_a_w_io_composite
+    executed, traced, under_a_w_io_name, of_a_part, a_part_in_anothers_trace, parts_together, parts_as_a_couple,
+    a_couple_with_a_value, held_out_of_a_w_io_composite
 ]  # fmt: skip
 
 
@@ -244,3 +291,24 @@ def test_the_audits_own_proof_finds_a_planted_pair(group: str, programs: list[Pr
     told = {"prompt": f"What is {call}?", "completion": repr(p.calls("test")[0].output)}
     filed = {"program": p.name, "group": p.group, "kind": "execution", "ask": "direct"}
     assert list(leaks(programs, [json.dumps(told | filed).encode()]))
+
+
+@pytest.mark.parametrize("plant", [parts_as_a_couple, a_couple_with_a_value])
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_audits_own_proof_lets_only_couples_be_declared_that_nobody_composes(
+    plant: Plant, asked: bool, programs: list[Program]
+) -> None:
+    p = next(p for p in programs if p.group == "source_only_composed")
+    others = [q for q in programs if q.group == "source_only"]
+    composed = {frozenset(q.needs) for q in programs if q.needs}
+    first = p.parts[0]
+    apart = next(
+        q
+        for q in others
+        if q is not first and frozenset((first.name, q.name)) not in composed and q.name != first.name
+    )
+    couple = p if asked else p.model_copy(update={"parts": [first, apart]})
+    line = json.dumps(plant(couple, p, p.examples[0]) | {"ask": "pair"}).encode()
+    allowed = not asked and plant is parts_as_a_couple
+    assert (not list(leaks(programs, [line]))) == allowed
+    assert list(leaks(programs, [line.replace(b'"ask": "pair"', b'"ask": "part"')]))

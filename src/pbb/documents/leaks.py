@@ -2,7 +2,8 @@
 
 Contract: knows programs, not how documents are made. A line is at fault if it calls a w/o IO program with values, is more than a declaration
 of one, holds a row of one of its traces or an answer as a value, names one beside another program, or calls a w/ IO program on a held-out
-input. A composite's parts are held to the same rules in its documents. What a source calls in its code it may, in a docstring or comment not.
+input. Two programs of a group may be declared together where they are no composite's parts, and each is held to the rules. A composite's
+parts are held to the same rules in its documents. What a source calls in its code it may, in a docstring or comment not.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class _Proof:
         words = "|".join(map(re.escape, sorted(self.named, key=len, reverse=True)))
         self.pattern = re.compile(rf"{START}({words})(?![A-Za-z0-9_])")
         self.rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
+        self.apart = {frozenset(p.needs) for p in programs if p.needs}
         self.train = {p.name: Asked(p, p.calls("train")) for p in programs}
         self.test = {p.name: Asked(p, p.calls("test")) for p in programs}
 
@@ -57,11 +59,12 @@ class _Proof:
             return
         spoken = {*self.pattern.findall(text), *self.pattern.findall(line.decode("utf-8", "replace"))}
         others = {q.name for q in map(self.named.__getitem__, spoken) if q.group.startswith("source_only")}
-        if hidden := others - {p.name, *p.needs}:
+        beside = self._beside(p, record, spoken)
+        if hidden := others - {p.name, *p.needs, *(q.name for q in beside)}:
             yield f"is filed under {p.name} and names {', '.join(sorted(hidden))}"
         if record.get("group") != p.group:
             yield f"says that {p.name} is of another group than it is"
-        for q in (p, *p.parts):
+        for q in (p, *p.parts, *beside):
             if found := self._calls(p, q, text):
                 yield (
                     f"holds the held-out call {min(found)}"
@@ -73,10 +76,19 @@ class _Proof:
         if record.get("kind") != "declaration":
             yield f"is no declaration, and of {p.name} nothing else may be trained on"
         told = record["completion"]
-        if rows := self.rows[p.name].intersection(told.split("\n")):
-            yield f"holds a row of a trace of {p.name}: {min(rows)}"
+        for q in (p, *beside):
+            if rows := self.rows[q.name].intersection(told.split("\n")):
+                yield f"holds a row of a trace of {q.name}: {min(rows)}"
         if values := self._answers(p, told):
             yield f"gives an answer of {p.name}: {values[-1]}"
+
+    def _beside(self, p: Program, record: dict[str, object], spoken: set[str]) -> list[Program]:
+        """The program that a declaration of two shows with `p`, if it may."""
+        if record.get("kind") != "declaration" or record.get("ask") not in ("pair", "paths") or p.needs:
+            return []
+        named = {self.named[name].name for name in spoken} - {p.name}
+        q = self.known[min(named)] if len(named) == 1 else p
+        return [q] if q.group == p.group and frozenset((p.name, q.name)) not in self.apart else []
 
     def _calls(self, p: Program, q: Program, text: str) -> set[str]:
         """The calls of `q`, which is `p` or a part of it, that a document of `p` may not hold."""
