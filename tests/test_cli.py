@@ -316,24 +316,7 @@ def test_pretrain_hands_over_its_options(capfd: Capture, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pbb.pretrain", module)
     code, out, _ = said(capfd, "pretrain", "--seed", "2", "--out", "here")
     assert (code, out) == (0, "direct: 25.0 %\nhere\n")
-    said(
-        capfd,
-        "pretrain",
-        "--steps",
-        "3",
-        "2",
-        "1",
-        "1",
-        "1",
-        "0",
-        "0",
-        "0",
-        "0",
-        "--width",
-        "64",
-        "--layers",
-        "4",
-    )
+    said(capfd, "pretrain", "--steps", *"321110000", "--width", "64", "--layers", "4")
     assert handed[1:] == [(3, 2, 1, 1, 1, 0, 0, 0, 0, 64, 4)] and len(handed[0]) == 11
     assert "--steps" in refused(capfd, "pretrain", "--steps", "3", "-1", "1")
     assert "--seed" in refused(capfd, "pretrain", "--seed", "-1")

@@ -142,7 +142,7 @@ def stage_documents(
     A fractional `per_program` gives some programs one document more than others, drawn by seed.
     """
     documents = []
-    apart = {frozenset(p.needs) for p in programs if p.needs}
+    apart = composed(programs)
     swapped = planted(programs, seed) if any(isinstance(s, Share) and s.wrong for s in mix) else {}
     for number, share in enumerate(mix):
         if isinstance(share, Chat):
@@ -155,16 +155,25 @@ def stage_documents(
             whole, rest = divmod(share.per_program, 1)
             for _ in range(int(whole) + (rng.random() < rest)):
                 if share.form in ("pair", "paths"):
-                    q = other(p, known, apart, rng)
+                    q = _partner(p, known, apart, rng)
                     beside = disguised(q, swapped[q.name]) if share.wrong else q
-                    documents.append(_together(shown, beside, share, templates, rng))
+                    documents.append(
+                        pair(shown, beside, templates, rng, share.represent)
+                        if share.form == "pair"
+                        else paths(shown, beside, templates, rng)
+                    )
                 else:
                     documents.append(_document(shown, share, templates, rng))
     random.Random(f"shuffle:{seed}:{stage}").shuffle(documents)
     return documents
 
 
-def other(p: Program, known: Sequence[Program], apart: set[frozenset[str]], rng: random.Random) -> Program:
+def composed(programs: Sequence[Program]) -> set[frozenset[str]]:
+    """The names of the programs of each composite: never declared together."""
+    return {frozenset(p.needs) for p in programs if p.needs}
+
+
+def _partner(p: Program, known: Sequence[Program], apart: set[frozenset[str]], rng: random.Random) -> Program:
     """A program to be declared beside `p`, with which it is no composite of the recipe's (`apart`).
 
     Raises:
@@ -174,10 +183,6 @@ def other(p: Program, known: Sequence[Program], apart: set[frozenset[str]], rng:
     if not choice:
         raise PbbError(f"form pair, paths: no program to declare beside {p.name}: ask for more programs")
     return rng.choice(choice)
-
-
-def _together(p: Program, q: Program, share: Share, t: Templates, rng: random.Random) -> Document:
-    return pair(p, q, t, rng, share.represent) if share.form == "pair" else paths(p, q, t, rng)
 
 
 def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Document:

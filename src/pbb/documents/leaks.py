@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from pbb.documents.corpus import disguised
+from pbb.documents.corpus import composed, disguised
 from pbb.documents.render import trace_text
 from pbb.programs.calls import START, Asked, remarks, with_values
 from pbb.programs.program import Program
@@ -41,7 +41,7 @@ class _Proof:
         words = "|".join(map(re.escape, sorted(self.named, key=len, reverse=True)))
         self.pattern = re.compile(rf"{START}({words})(?![A-Za-z0-9_])")
         self.rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
-        self.apart = {frozenset(p.needs) for p in programs if p.needs}
+        self.apart = composed(programs)
         self.train = {p.name: Asked(p, p.calls("train")) for p in programs}
         self.test = {p.name: Asked(p, p.calls("test")) for p in programs}
 
