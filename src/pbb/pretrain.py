@@ -2,8 +2,8 @@
 
 A Llama of 2.7 million parameters with a tokenizer of its own, trained in phases on the corpus of `pbb.documents.pretraining`: fresh programs
 with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave base-short, which runs one to three
-statements. From there a sixth, half of it ciphers and grammars, makes base-strings; a seventh, of one to five statements, makes the base; and
-two more, the same under names that keep no rule of their syllables, base-names. They play the pretrained LLM; their in-context accuracy is
+statements. From there a sixth, half of it ciphers and grammars, makes base-strings; and a seventh, of one to five statements and of pairs, with
+two more of the same under names that keep no rule of their syllables, makes the base. They play the pretrained LLM; their in-context accuracy is
 measured on fresh programs at the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
 """
 
@@ -69,7 +69,7 @@ SETTINGS = tuple(
     )
 )
 STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2400, 2200)
-MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", LONG: "base", NAMES + 1: "base-names"}
+MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", NAMES + 1: "base"}
 """The phases after which there is a model to ship."""
 
 
