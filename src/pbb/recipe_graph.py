@@ -61,7 +61,7 @@ UNREAD = "skip-exposure"
 # What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
 # without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update; how it divides with AMX is a guess, their sum is not.
 SECONDS = {
-    "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.35},
+    "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.25},
     "muon": {"base": 0.03, "base-strings": 0.03, "smollm2": 2.0},
     "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
     "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
