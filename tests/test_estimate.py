@@ -79,12 +79,12 @@ def test_a_folder_without_sizes_is_refused(tmp_path: Path, refused: Refused) -> 
 
 def test_memory_is_what_smollm2_took(recipe: Recipe) -> None:
     """9.9 to 10.7 GB were measured on its runs in batches of 16, documents of at most 182 tokens (docs/hardware.md)."""
-    assert 9.4e9 < need("learn", Stage(), 4200, 182, SMOL, 2, False).bytes < 11.2e9
+    assert 9.4e9 < need("learn", Stage(), 4200, 182, SMOL, False).bytes < 11.2e9
 
 
 def test_every_way_of_saving_memory_saves_some() -> None:
     size = {
-        name: need("s", stage, 1000, 182, SMOL, 1, False).bytes
+        name: need("s", stage, 1000, 182, SMOL, False).bytes
         for name, stage in {
             "full": Stage(), "lora": Stage(lora=16), "passes": Stage(accumulate=8),
             "again": Stage(checkpointing=True), "all": Stage(lora=16, accumulate=8, checkpointing=True),
@@ -99,26 +99,23 @@ def test_every_way_of_saving_memory_saves_some() -> None:
 def test_a_stage_of_grpo_counts_its_rollouts() -> None:
     stage = Stage(method="grpo")
     assert stage.grpo is not None
-    some = need("s", stage, 64, 100, SMOL, 1, False)
+    some = need("s", stage, 64, 100, SMOL, False)
     assert some.documents == 64 * 8 and some.longest == 100 + stage.grpo.max_tokens
     kl = Stage.model_validate({"method": "grpo", "grpo": {"kl": 0.1}})
-    assert need("s", kl, 64, 100, SMOL, 1, False).bytes - some.bytes == 4 * SMOL.weights
+    assert need("s", kl, 64, 100, SMOL, False).bytes - some.bytes == 4 * SMOL.weights
 
 
 def test_a_stage_of_dpo_counts_what_it_draws_and_the_model_it_is_held_to() -> None:
     plain, stage = Stage(), Stage(method="dpo")
     assert stage.dpo is not None
-    some, alike = need("s", stage, 64, 100, SMOL, 1, False), need("s", plain, 64, 100, SMOL, 1, False)
+    some, alike = need("s", stage, 64, 100, SMOL, False), need("s", plain, 64, 100, SMOL, False)
     assert some.longest == 100 + stage.dpo.max_tokens and some.bytes - alike.bytes > 8 * SMOL.weights
-    assert some.seconds > 2 * alike.seconds
-    few = Stage.model_validate({"method": "dpo", "dpo": {"group_size": 2}})
-    assert need("s", few, 64, 100, SMOL, 1, False).seconds < some.seconds
 
 
 def test_only_stages_that_an_arm_trains_are_counted(recipe: Recipe) -> None:
     arms = {"proactive": recipe.arms["proactive"]}
     small = recipe.model_copy(update={"arms": arms})
-    assert [n.stage for n in needs(small, SMOL, 1, False)] == recipe.arms["proactive"].stages
+    assert [n.stage for n in needs(small, SMOL, False)] == recipe.arms["proactive"].stages
 
 
 def test_documents_are_as_long_as_those_of_the_recipe() -> None:
@@ -129,9 +126,7 @@ def test_documents_are_as_long_as_those_of_the_recipe() -> None:
 def test_with_room_one_line_is_told(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     free(16, monkeypatch)
     (line,) = preflight(recipe, 2)
-    assert re.match(
-        r"base: [\d.]+ million weights; stage \w+ needs about [\d.]+ GB of 16.0 GB free; training about", line
-    )
+    assert re.match(r"base: [\d.]+ million weights; stage \w+ needs about [\d.]+ GB of 16.0 GB free$", line)
 
 
 def test_every_model_of_the_arms_is_told(
@@ -169,14 +164,14 @@ def test_too_little_memory_is_one_line_with_what_fits(
             recipe.stages["learn"].model_dump()
             | {k: json.loads(v) if v != "adamw" else v for k, v in changes.items()}
         )
-        assert need("learn", stage, 1, 182, SMOL, 1, False).bytes <= gigabytes * 1e9
+        assert need("learn", stage, 1, 182, SMOL, False).bytes <= gigabytes * 1e9
 
 
 def test_two_workers_need_twice_as_much(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.setattr(estimate, "shape", lambda folder: KNOWN["base (2.7 million weights)"])
-    one = max(n.bytes for n in needs(recipe, KNOWN["base (2.7 million weights)"], 1, False)) / 1e9
+    one = max(n.bytes for n in needs(recipe, KNOWN["base (2.7 million weights)"], False)) / 1e9
     free(1.2 * one, monkeypatch)
     assert preflight(recipe, 1)
     with refused("memory: ", "each of 2 workers", "--workers 1"):
@@ -187,7 +182,7 @@ def test_each_process_holds_the_model_and_its_share_of_a_batch(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
 ) -> None:
     def size(*shared_out: int) -> int:
-        return need("s", Stage(batch_size=16), 1000, 182, SMOL, 1, False, *shared_out).bytes
+        return need("s", Stage(batch_size=16), 1000, 182, SMOL, False, *shared_out).bytes
 
     weights = 16 * SMOL.weights
     assert weights < size(2) < size() < 2 * size(2)
@@ -292,7 +287,7 @@ def test_chats_count_among_the_documents(recipe: Recipe, tmp_path: Path) -> None
     part = {"kind": "chat", "path": str(chats), "count": 1}
     mix = [*recipe.resolved()["stages"]["read"]["mix"], part]
     with_chats = load("arithmetic", [f"stages.read.mix={json.dumps(mix)}"])
-    longest = {n.stage: n.longest for n in needs(with_chats, SMOL, 1, False)}
+    longest = {n.stage: n.longest for n in needs(with_chats, SMOL, False)}
     assert longest["learn"] == 182 and longest["read"] == longest["together"] > 280
 
 

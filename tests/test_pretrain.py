@@ -36,10 +36,12 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
+    shares: list[float] = []
     asked: list[int] = []
 
     def report(done: float, total: float, note: str) -> None:
         seen.append(note.partition(",")[0])
+        shares.append(done / total)
 
     def in_context(
         model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, phase: int
@@ -60,6 +62,7 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
     found = pretrain.pretrain(tmp_path, **small)
     accuracy = {f"{name} in-context-trace source": 0.5 for name in pretrain.MODELS.values()}
     assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 10)]
+    assert shares == sorted(shares) and shares[0] < 0.3 and shares[-1] == 1
     assert found == json.loads((tmp_path / "accuracy.json").read_text()) == accuracy
     weights = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.safetensors"))}
     assert [str(path.parent.relative_to(tmp_path)) for path in weights] == [

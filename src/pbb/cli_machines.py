@@ -75,6 +75,7 @@ def estimate(
 ) -> None:
     """Say what memory and time each stage of a recipe will take, and the whole run from nothing; train nothing."""
     from pbb import machine
+    from pbb.durations import training
     from pbb.estimate import gigabytes, needs, shape
     from pbb.experiment import graph_of, load
     from pbb.graph import ordered, seconds_left
@@ -87,16 +88,17 @@ def estimate(
     free = machine.memory()[0] if device is None else device
     several = len(loaded.starts()) > 1
     found = [
-        replace(need, stage=f"{start}: {need.stage}") if several else need
-        for start in loaded.starts()
-        for need in needs(
-            loaded.alone(start), shape(place.folder(start)), machine.available_cores(), device is not None
+        (
+            replace(need, stage=f"{start}: {need.stage}") if several else need,
+            training(loaded.stages[need.stage], loaded.documents(need.stage), start),
         )
+        for start in loaded.starts()
+        for need in needs(loaded.alone(start), shape(place.folder(start)), device is not None)
     ]
     steps, places = ordered(graph_of(loaded)), at_once(None, 1)
     seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in steps}, (), places)
     if as_json:
-        rows: list[dict[str, Any]] = [vars(need) for need in found]
+        rows: list[dict[str, Any]] = [{**vars(need), "seconds": took} for need, took in found]
         whole = {"seeds": len(loaded.seeds), "steps": len(steps), "seconds": round(seconds)}
         print(json.dumps({"free": free, "stages": rows, "run": whole}, indent=1))
         return
@@ -104,9 +106,7 @@ def estimate(
 
     out = console()
     out.print(needs_table(found))
-    out.print(
-        f"{gigabytes(free)} are free; times are for one seed, training alone, on {machine.available_cores()} cores"
-    )
+    out.print(f"{gigabytes(free)} are free; memory and time are for each time that a stage is trained")
     count = f"{len(loaded.seeds)} seed{'s' if len(loaded.seeds) > 1 else ''}"
     out.print(f"the run of {count} takes about {duration(seconds)}: {len(steps)} steps, {places} at a time")
 

@@ -240,14 +240,14 @@ def _brief(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def needs_table(needs: Iterable[Need]) -> Table:
-    """What each stage of a recipe takes."""
+def needs_table(needs: Iterable[tuple[Need, float]]) -> Table:
+    """What each stage of a recipe takes, and in how many seconds."""
     table = Table("stage")
     for name in ("documents", "tokens of the longest", "memory", "time"):
         table.add_column(name, justify="right")
-    for n in needs:
+    for n, seconds in needs:
         size = f"{n.bytes / 1e9:.1f} GB"
-        table.add_row(escape(n.stage), f"{n.documents:,}", str(n.longest), size, duration(n.seconds))
+        table.add_row(escape(n.stage), f"{n.documents:,}", str(n.longest), size, duration(seconds))
     return table
 
 

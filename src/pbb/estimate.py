@@ -1,12 +1,12 @@
-"""What a recipe will need, before anything starts: memory and time of every stage, from sizes alone.
+"""What a recipe will need, before anything starts: the memory of every stage, from sizes alone.
 
     full finetuning, AdamW   16 bytes a weight: itself, its gradient, two moments (Muon: 12 to 16)
     LoRA of rank r           4 bytes a weight, 16 an adapter's weight
     activations              a pass's tokens x layers x (12 width + 4 inner + 3 heads x length), 4 bytes each
     the head                 completion tokens x vocabulary x 12 bytes
 
-Six operations a weight and token give the time. Held against runs of SmolLM2-135M in batches of 16 the memory is right within a tenth
-(docs/hardware.md); time is a guess at the order of magnitude, replaced by measurements once steps have run.
+Held against runs of SmolLM2-135M in batches of 16 it is right within a tenth (docs/hardware.md). How long it takes is the matter of
+`pbb.durations`.
 
 Contract: nothing is trained, and no weight is loaded; `preflight` either returns lines for people or refuses in one line with the remedy.
 """
@@ -35,10 +35,6 @@ LONGEST = 300  # tokens of a document where no sample of the data can be drawn a
 DRAWN = 32  # programs of each group in that sample
 SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample
 WRITTEN = 0.6  # share of a document that is completion
-FLOPS = {False: 50e9, True: 150e9}
-"""Operations a second and core: measured on small models, and on those of more than 50 million weights, with AVX-512 bf16."""
-GPU_FLOPS = 100e12  # unchecked: a third of what an A100 promises
-LARGE = 50_000_000
 SPARE = 1.1  # a run is refused where it would need more than this times what is free
 
 
@@ -61,13 +57,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Need:
-    """What one stage takes: documents (or rollouts), tokens of the longest, bytes at its peak, seconds."""
+    """What one stage takes: documents (or rollouts), tokens of the longest, bytes at its peak."""
 
     stage: str
     documents: int
     longest: int
     bytes: int
-    seconds: float
 
 
 def shape(folder: Path) -> Shape:
@@ -117,7 +112,6 @@ def need(
     documents: int,
     longest: int,
     of: Shape,
-    cores: int,
     gpu: bool,
     processes: int = 1,
     shards: int = 1,
@@ -129,32 +123,24 @@ def need(
     trained = of.adapter(stage.lora) if stage.lora else of.weights
     held = 4 * of.weights + 12 * trained + (4 * trained if stage.lora else 0)
     cut = passes(stage.batch_size, stage.accumulate, processes, not gpu)
-    rows, mean = stage.batch_size // cut // processes, 0.4 * longest
-    operations = 6.0 * of.weights * mean * documents
+    rows = stage.batch_size // cut // processes
     if stage.grpo:
         longest += stage.grpo.max_tokens
-        rows, mean = min(32, stage.grpo.prompts_per_step * stage.grpo.group_size), 0.5 * longest
+        rows = min(32, stage.grpo.prompts_per_step * stage.grpo.group_size)
         documents = stage.grpo.shown(documents) * stage.grpo.group_size
-        operations = (
-            (6.0 * stage.grpo.iterations + 4) * of.weights * mean * documents
-        )  # decoding reads the weights anew
         held += 4 * of.weights * (1 + bool(stage.grpo.kl and not stage.lora))
     if stage.dpo:
         longest += stage.dpo.max_tokens
-        rows, mean = 2 * stage.batch_size, 0.5 * longest
-        # a pass to draw each answer, and of two for each prompt four: forward and back, and the reference's
-        operations = (2.0 * stage.dpo.group_size + 16) * of.weights * mean * documents
+        rows = 2 * stage.batch_size
         held += 4 * of.weights * (1 + (not stage.lora))
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
     size = PROCESS + held // shards + 4 * tokens * kept + 12 * int(WRITTEN * tokens) * of.vocabulary
-    slower = 4 / 3 if stage.checkpointing else 1.0
-    rate = GPU_FLOPS * processes if gpu else FLOPS[of.weights > LARGE] * cores
-    return Need(name, documents, longest, int(size), 10 + slower * operations / rate)
+    return Need(name, documents, longest, int(size))
 
 
-def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
+def needs(recipe: Recipe, of: Shape, gpu: bool) -> list[Need]:
     """Every stage that an arm of the recipe trains, in the order of the recipe."""
     used = {stage for arm in recipe.arms.values() for stage in arm.stages}
     longest = _longest(recipe)
@@ -165,7 +151,6 @@ def needs(recipe: Recipe, of: Shape, cores: int, gpu: bool) -> list[Need]:
             math.ceil(recipe.documents(name)),
             max(longest, _longest_chat(recipe, name)),
             of,
-            cores,
             gpu,
             *_shared_out(recipe, stage),
         )
@@ -249,7 +234,7 @@ def _lengths(model: str, texts: Sequence[str]) -> list[int]:
 
 
 def preflight(recipe: Recipe, workers: int) -> list[str]:
-    """What to tell a person before the recipe trains: for each of its models faults of the tokenizer, then memory and time.
+    """What to tell a person before the recipe trains: for each of its models faults of the tokenizer, then memory.
 
     Raises:
         PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes;
@@ -278,8 +263,7 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
     of, device = shape(source), machine.device_memory()
     free = machine.memory()[0] if device is None else device
     small = place.small(recipe.model)
-    cores = workers if small else machine.available_cores()
-    found = needs(recipe, of, cores, device is not None)
+    found = needs(recipe, of, device is not None)
     if not found:
         return lines
     largest = max(found, key=lambda n: n.bytes)
@@ -288,13 +272,10 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
         beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
     if largest.bytes * beside > SPARE * free:
         raise PbbError(_too_little(recipe, largest, of, beside, free))
-    seconds = sum(n.seconds for n in found) * len(recipe.seeds)
-    from pbb.progress import duration
-
     return [
         *lines,
         f"{recipe.model}: {_count(of.weights)} weights; stage {largest.stage} needs about "
-        f"{gigabytes(largest.bytes)} of {gigabytes(free)} free; training about {duration(seconds)}",
+        f"{gigabytes(largest.bytes)} of {gigabytes(free)} free",
     ]
 
 
@@ -317,7 +298,7 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
         remedy = "give --workers 1" if recipe.processes == 1 else "give fewer --processes, and --workers 1"
     else:
         for change in changes:
-            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, 1, False, *out)
+            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, False, *out)
             if fits.bytes * beside <= free:
                 given = " ".join(
                     f"--set stages.{largest.stage}.{k}={str(v).lower()}" for k, v in change.items()
@@ -359,6 +340,6 @@ def fits(free: int) -> list[dict[str, Any]]:
     }
     rows = []
     for name, of in KNOWN.items():
-        sizes = {way: need("", stage, 1, 170, of, 1, False).bytes for way, stage in ways.items()}
+        sizes = {way: need("", stage, 1, 170, of, False).bytes for way, stage in ways.items()}
         rows.append({"model": name, **{way: {"bytes": b, "fits": b <= free} for way, b in sizes.items()}})
     return rows

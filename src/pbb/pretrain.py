@@ -128,6 +128,7 @@ def pretrain(
                 f"pretrain: steps: phase {phase + 1} goes on from the one before: give that a step at least"
             )
     accuracy: dict[str, float] = {}
+    documents = [count * settings.batch_size for count, settings in zip(steps, SETTINGS, strict=True)]
     for phase, count in enumerate(steps):
         if not count:
             continue
@@ -142,7 +143,12 @@ def pretrain(
         if not (folder / "model").exists():
             folder.mkdir(parents=True, exist_ok=True)
             folders.write_json(folder / "made.json", made)
-            _phase(phase, count, before, folder, seed, report)
+
+            def within(done: float, total: float, note: str, phase: int = phase) -> None:
+                shown = sum(documents[:phase]) + done / total * documents[phase]
+                report(shown, sum(documents), f"phase {phase + 1}, {note}")
+
+            _phase(phase, count, before, folder, seed, within)
         elif _size(AutoConfig.from_pretrained(folder / "model")) != _size(configured):
             raise PbbError(f"pretrain: {folder} is of a model of another size: give another --out")
         if name := MODELS.get(phase):
@@ -181,14 +187,7 @@ def _phase(
         model = LlamaForCausalLM(before)
         model.set_attn_implementation("eager")
     pairs = encode_pairs(tokenizer, [d.prompt for d in documents], [d.completion for d in documents])
-    sft(
-        model,
-        tokenizer,
-        pairs,
-        settings,
-        out,
-        lambda done, total, note: report(done, total, f"phase {phase + 1}, {note}"),
-    )
+    sft(model, tokenizer, pairs, settings, out, report)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
 
 

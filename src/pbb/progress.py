@@ -215,6 +215,8 @@ def watched(label: str, shown: Display | None = None) -> Iterator[Progress]:
         now = time.monotonic()
         pace.report(now, done, total)
         left = pace.seconds_left(now)
+        if not left and done < total:  # nothing to reckon from yet
+            return
         shown.update(label, done, total, note, left)
         shown.whole(0, 1, left)
 

@@ -8,12 +8,11 @@ Contract: two arms, or two recipes, that describe the same work get the same ste
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import TYPE_CHECKING, Any
 
+from pbb.durations import answering, training
 from pbb.estimate import places
 from pbb.graph import ALL, Step
-from pbb.machine import amx
 from pbb.models.place import EMBEDDED, small
 
 if TYPE_CHECKING:
@@ -58,16 +57,6 @@ SCORE = (
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
-# What steps took on one of two cores (an LLM: on both) with AMX, until this machine has shown what they take here; and how much longer
-# without (docs/hardware.md; of rollouts a guess). Muon's part is that of one update; how it divides with AMX is a guess, their sum is not.
-# SmolLM2's documents took 0.19 s (one or two statements, with AMX) to 0.33 s (up to six, without): between them.
-SECONDS = {
-    "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.25},
-    "muon": {"base": 0.03, "base-strings": 0.03, "smollm2": 2.0},
-    "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
-    "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
-}
-WITHOUT_AMX = {"document": 1.1, "muon": 1.8, "rollout": 1.8, "question": 2.1}
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -238,15 +227,7 @@ def _training(
     if processes > 1:  # sums of floats in another order: not the outcome of one process, bit for bit
         settings |= {"processes": processes} | ({"fsdp": True} if recipe.fsdp else {})
     size = recipe.documents(chain[-1])
-    seconds = size * _guess("document", start)
-    if stage.optimizer == "muon":
-        seconds += math.ceil(size / stage.batch_size) * _guess("muon", start)
-    if stage.grpo:
-        rollouts = stage.grpo.shown(math.ceil(size)) * stage.grpo.group_size
-        seconds = rollouts * _guess("rollout", start)
-    if stage.dpo:
-        # drawn once, and trained on two of a group: two thirds of what GRPO takes
-        seconds = math.ceil(size) * stage.dpo.group_size * _guess("rollout", start) * 2 / 3
+    seconds = training(stage, size, start)
     return Step(
         kind="train",
         label=f"train {_named(recipe, chain)}, seed {seed}",
@@ -289,14 +270,8 @@ def _evaluation(
             *(("pbb.evaluation.phrasing",) if e.phrasing else ()),
         ),
         cores=places(recipe.start(arm), e.batch_size),
-        expected_seconds=2 + recipe.questions(arm) * _guess("question", recipe.start(arm)),
+        expected_seconds=2 + answering(recipe.questions(arm), recipe.start(arm)),
     )
-
-
-def _guess(what: str, model: str) -> float:
-    seconds = SECONDS[what]
-    guess = seconds.get(model, seconds["base" if small(model) else "smollm2"])
-    return guess if amx() else guess * WITHOUT_AMX[what]
 
 
 def _identity(model: str) -> dict[str, str]:

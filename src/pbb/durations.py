@@ -1,0 +1,57 @@
+"""How long steps take: a guess from what they took elsewhere, until this machine has shown it; it orders the work and feeds the time left.
+
+Contract: no outcome and no step's hash rests on it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pbb import machine
+from pbb.models import place
+
+if TYPE_CHECKING:
+    from pbb.recipe import Stage
+
+# What steps took on one of two cores (an LLM: on both) with AMX, and how much longer without (docs/hardware.md; of rollouts a guess). Muon's
+# part is that of one update; how it divides with AMX is a guess, their sum is not.
+# SmolLM2's documents took 0.19 s (one or two statements, with AMX) to 0.33 s (up to six, without): between them.
+SECONDS = {
+    "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.25},
+    "muon": {"base": 0.03, "base-strings": 0.03, "smollm2": 2.0},
+    "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
+    "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
+}
+WITHOUT_AMX = {"document": 1.1, "muon": 1.8, "rollout": 1.8, "question": 2.1}
+SMOLLM2 = 269_000_000  # bytes of its weights
+GPU = 300.0  # times two cores, of models that are not small; unchecked
+
+
+def training(stage: Stage, documents: float, model: str) -> float:
+    """Seconds of a stage that shows so many documents (or prompts), by the model of that name."""
+    if stage.grpo:
+        return stage.grpo.shown(math.ceil(documents)) * stage.grpo.group_size * _each("rollout", model)
+    if stage.dpo:
+        # drawn once, and trained on two of a group: two thirds of what GRPO takes
+        return math.ceil(documents) * stage.dpo.group_size * _each("rollout", model) * 2 / 3
+    updates = math.ceil(documents / stage.batch_size) if stage.optimizer == "muon" else 0
+    again = 4 / 3 if stage.checkpointing else 1.0
+    return again * documents * _each("document", model) + updates * _each("muon", model)
+
+
+def answering(questions: int, model: str) -> float:
+    """Seconds in which the model of that name answers so many questions."""
+    return questions * _each("question", model)
+
+
+def _each(what: str, model: str) -> float:
+    """Seconds of one document, update of Muon, rollout or question; of a model that is not known by name as its bytes are to SmolLM2's."""
+    seconds = SECONDS[what]
+    small = place.small(model)
+    each = seconds.get(model, seconds["base" if small else "smollm2"])
+    if not machine.amx():
+        each *= WITHOUT_AMX[what]
+    if small:
+        return each
+    return each * (place.weight_bytes(model) or SMOLLM2) / SMOLLM2 / (GPU if machine.devices() else 1.0)

@@ -1,0 +1,57 @@
+"""A guess of a step's time grows with what it does and with what the model weighs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pbb import machine
+from pbb.durations import SMOLLM2, answering, training
+from pbb.models import place
+from pbb.recipe import Stage
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "amx", lambda: False)
+    monkeypatch.setattr(machine, "devices", lambda: 0)
+
+
+def weighing(folder: Path, size: int) -> str:
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate(size)  # no block of it is written
+    return str(folder)
+
+
+def test_documents_updates_and_checkpointing_count() -> None:
+    adamw, muon = Stage(optimizer="adamw", batch_size=16), Stage(optimizer="muon", batch_size=16)
+    assert training(adamw, 200, "base") == pytest.approx(2 * training(adamw, 100, "base"))
+    smaller = Stage(optimizer="muon", batch_size=8)
+    assert training(adamw, 160, "base") < training(muon, 160, "base") < training(smaller, 160, "base")
+    again = Stage(optimizer="adamw", batch_size=16, checkpointing=True)
+    assert training(again, 160, "base") == pytest.approx(4 / 3 * training(adamw, 160, "base"))
+
+
+def test_what_is_drawn_counts() -> None:
+    eight, two = (Stage.model_validate({"method": "dpo", "dpo": {"group_size": n}}) for n in (8, 2))
+    assert training(eight, 64, "smollm2") == pytest.approx(4 * training(two, 64, "smollm2"))
+    grpo = Stage.model_validate({"method": "grpo", "grpo": {"group_size": 8}})
+    assert training(grpo, 64, "smollm2") == pytest.approx(1.5 * training(eight, 64, "smollm2"))
+
+
+def test_amx_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = answering(100, "base")
+    monkeypatch.setattr(machine, "amx", lambda: True)
+    assert answering(100, "base") < without
+
+
+def test_other_models_take_as_long_as_they_are_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heavy = weighing(tmp_path, 3 * SMOLLM2)
+    assert answering(100, heavy) == pytest.approx(3 * answering(100, "smollm2"))
+    assert answering(100, "owner/name") == answering(100, "smollm2")
+    without = answering(100, heavy)
+    monkeypatch.setattr(machine, "devices", lambda: 1)
+    assert answering(100, heavy) < without / 100
+    small = weighing(tmp_path, place.SMALL)
+    assert answering(100, small) == answering(100, "base")
