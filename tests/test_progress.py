@@ -146,8 +146,8 @@ def test_overview() -> None:
 def test_watched_shows_one_function() -> None:
     lines: list[str] = []
     with progress.watched("pretrain", Plain(lines.append, every=0.0)) as report:
-        report(1, 4, "loss 2.5")  # from here on the pace is known
-        report(2, 4, "loss 2.0")
+        report(1, 4, "loss 2.5")  # no pace is known yet
+        report(4, 4, "loss 2.0")
     assert lines[:2] == ["1 step", "pretrain: started"]
-    assert lines[2].startswith("0/1 steps; pretrain 50% (loss 2.0); about ")
+    assert lines[2].startswith("0/1 steps; pretrain 100% (loss 2.0); about ")
     assert lines[3].startswith("pretrain: done")
