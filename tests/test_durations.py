@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pbb import machine
-from pbb.durations import SMOLLM2, answering, training
+from pbb.durations import SMOLLM2, answering, expected, shown, training
+from pbb.graph import Step
 from pbb.models import place
 from pbb.recipe import Stage
 
@@ -55,3 +57,25 @@ def test_other_models_take_as_long_as_they_are_heavy(tmp_path: Path, monkeypatch
     assert answering(100, heavy) < without / 100
     small = weighing(tmp_path, place.SMALL)
     assert answering(100, small) == answering(100, "base")
+
+
+def test_a_folder_of_runs_shows_how_fast_a_machine_is(tmp_path: Path) -> None:
+    assert shown(tmp_path) == {}
+    ended = {"event": "done", "step": "train-1a2b", "seconds": 300.0, "expected": 135.0}
+    lines = [
+        json.dumps(ended),
+        json.dumps({**ended, "step": "evaluate-3c", "seconds": 10.0, "expected": 10.0}),
+        json.dumps({"event": "done", "step": "train-4d", "seconds": 5.0}),  # resumed: not the whole of it
+        json.dumps({**ended, "seconds": None}),
+        json.dumps({**ended, "step": 7}),
+        '["expected"]',
+        json.dumps(ended)[:-9] + '"expected"',
+    ]
+    (tmp_path / "recipe" / "hash").mkdir(parents=True)
+    (tmp_path / "recipe" / "hash" / "events.jsonl").write_text("\n".join(lines))
+    found = shown(tmp_path)
+    assert found == {"train": pytest.approx(330 / 165), "evaluate": 1.0}
+    train, score = (
+        Step(kind, kind, {}, {}, "pbb.errors:f", expected_seconds=10) for kind in ("train", "score")
+    )
+    assert expected([train, score], found) == {train.hash: 20.0, score.hash: 10.0}

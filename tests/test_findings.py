@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-import pbb.recipe_graph
 from pbb import folder as folders
+from pbb import machine
 from pbb.experiment import graph_of, load
 from pbb.findings import FINDINGS, plan
 from pbb.graph import Step
@@ -66,9 +67,20 @@ def test_more_workers_take_less_time_and_never_less_than_a_share(tmp_path: Path)
 def test_a_processor_without_amx_is_given_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = []
     for has in (True, False):
-        monkeypatch.setattr(pbb.recipe_graph, "amx", lambda has=has: has)
+        monkeypatch.setattr(machine, "amx", lambda has=has: has)
         seconds.append(plan(["arithmetic"], 1, None, tmp_path, 2)[0].seconds)
     assert 1.2 < seconds[1] / seconds[0] < 1.4
+
+
+def test_what_a_machine_has_shown_is_what_the_plan_goes_by(tmp_path: Path) -> None:
+    before = plan(["lengths"], 1, None, tmp_path, 2)[0].seconds
+    shown = tmp_path / "arithmetic" / "some-run"
+    shown.mkdir(parents=True)
+    told = [
+        {"event": "done", "step": f"{k}-1", "seconds": 3e4, "expected": 1e4} for k in ("train", "evaluate")
+    ]
+    (shown / "events.jsonl").write_text("\n".join(map(json.dumps, told)))
+    assert 2.5 < plan(["lengths"], 1, None, tmp_path, 2)[0].seconds / before < 3
 
 
 def test_a_recipe_whose_models_are_not_there_says_so_and_leaves_the_others(

@@ -34,6 +34,10 @@ class Recorder(Silent):
         self.lines: list[str] = []
         self.started: list[str] = []
         self.notes: list[str] = []
+        self.left: list[float] = []
+
+    def whole(self, done: int, total: int, left: float) -> None:
+        self.left.append(left)
 
     def start(self, key: str, label: str) -> None:
         self.started.append(label)
@@ -106,6 +110,9 @@ def test_steps_run_in_order_and_a_finished_run_costs_nothing(tmp_path: Path) -> 
     record = json.loads((place(tmp_path, steps[3]) / "inputs.json").read_text())
     assert record["parents"] == {"left": steps[1].folder, "right": steps[2].folder}
 
+    told = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    ended = {event["label"]: event["expected"] for event in told if event["event"] == "done"}
+    assert ended == {step.label: step.expected_seconds for step in ordered(steps)}
     before = (tmp_path / "events.jsonl").read_bytes()
     recorder, ran, reused = run(fake_steps.diamond(), tmp_path)
     assert (ran, reused, recorder.started) == (0, 5, [])
@@ -432,6 +439,14 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     assert not list((tmp_path / "steps").glob("*.broken-*"))
     names = [label for event, label in events(tmp_path) if event == "started"]
     assert len(names) == len(set(names))
+
+
+def test_a_slow_machine_is_told_more_time(tmp_path: Path) -> None:
+    steps = fake_steps.GRAPHS["slow"]()
+    seconds = sum(step.expected_seconds for step in ordered(steps))
+    plain, _, _ = run(steps, tmp_path / "plain", workers=1)
+    slow, _, _ = run(steps, tmp_path / "slow", workers=1, slower={step.kind: 50.0 for step in steps})
+    assert plain.left[0] <= seconds < 25 * seconds < slow.left[0] <= 50 * seconds
 
 
 def test_a_second_run_says_whom_it_waits_for(tmp_path: Path) -> None:

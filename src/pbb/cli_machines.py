@@ -71,11 +71,12 @@ def estimate(
     model: Model = None,
     seeds: Seeds = None,
     settings: Settings = None,
+    out: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Say what memory and time each stage of a recipe will take, and the whole run from nothing; train nothing."""
     from pbb import machine
-    from pbb.durations import training
+    from pbb.durations import expected, shown, training
     from pbb.estimate import gigabytes, needs, shape
     from pbb.experiment import graph_of, load
     from pbb.graph import ordered, seconds_left
@@ -86,17 +87,18 @@ def estimate(
     loaded = load(recipe, settings or [], model, seeds)
     device = machine.device_memory()
     free = machine.memory()[0] if device is None else device
-    several = len(loaded.starts()) > 1
+    several, slower = len(loaded.starts()) > 1, shown(out)
     found = [
         (
             replace(need, stage=f"{start}: {need.stage}") if several else need,
-            training(loaded.stages[need.stage], loaded.documents(need.stage), start),
+            training(loaded.stages[need.stage], loaded.documents(need.stage), start)
+            * slower.get("train", 1.0),
         )
         for start in loaded.starts()
         for need in needs(loaded.alone(start), shape(place.folder(start)), device is not None)
     ]
     steps, places = ordered(graph_of(loaded)), at_once(None, 1)
-    seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in steps}, (), places)
+    seconds = seconds_left(steps, expected(steps, slower), (), places)
     if as_json:
         rows: list[dict[str, Any]] = [{**vars(need), "seconds": took} for need, took in found]
         whole = {"seeds": len(loaded.seeds), "steps": len(steps), "seconds": round(seconds)}
@@ -104,11 +106,13 @@ def estimate(
         return
     from pbb.console import console, needs_table
 
-    out = console()
-    out.print(needs_table(found))
-    out.print(f"{gigabytes(free)} are free; memory and time are for each time that a stage is trained")
+    screen = console()
+    screen.print(needs_table(found))
+    screen.print(f"{gigabytes(free)} are free; memory and time are for each time that a stage is trained")
     count = f"{len(loaded.seeds)} seed{'s' if len(loaded.seeds) > 1 else ''}"
-    out.print(f"the run of {count} takes about {duration(seconds)}: {len(steps)} steps, {places} at a time")
+    screen.print(
+        f"the run of {count} takes about {duration(seconds)}: {len(steps)} steps, {places} at a time"
+    )
 
 
 def sweep_command(

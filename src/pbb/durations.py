@@ -5,13 +5,18 @@ Contract: no outcome and no step's hash rests on it.
 
 from __future__ import annotations
 
+import json
 import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbb import machine
 from pbb.models import place
 
 if TYPE_CHECKING:
+    from pbb.graph import Step
     from pbb.recipe import Stage
 
 # What steps took on one of two cores (an LLM: on both) with AMX, and how much longer without (docs/hardware.md; of rollouts a guess). Muon's
@@ -26,6 +31,7 @@ SECONDS = {
 WITHOUT_AMX = {"document": 1.1, "muon": 1.8, "rollout": 1.8, "question": 2.1}
 SMOLLM2 = 269_000_000  # bytes of its weights
 GPU = 300.0  # times two cores, of models that are not small; unchecked
+BELIEF = 30.0  # seconds of steps that must have run before they outweigh what was expected
 
 
 def training(stage: Stage, documents: float, model: str) -> float:
@@ -55,3 +61,30 @@ def _each(what: str, model: str) -> float:
     if small:
         return each
     return each * (place.weight_bytes(model) or SMOLLM2) / SMOLLM2 / (GPU if machine.devices() else 1.0)
+
+
+def shown(out: Path) -> dict[str, float]:
+    """By kind of step, how many times as long as guessed they took in the runs of a folder: what this machine has shown so far."""
+    took: dict[str, float] = defaultdict(lambda: BELIEF)
+    guessed: dict[str, float] = defaultdict(lambda: BELIEF)
+    for path in out.glob("*/*/events.jsonl"):
+        for kind, seconds, guess in _ended(path):
+            took[kind] += seconds
+            guessed[kind] += guess
+    return {kind: took[kind] / guessed[kind] for kind in took}
+
+
+def _ended(events: Path) -> Iterator[tuple[str, float, float]]:
+    """Kind, seconds and guess of each step that ran from start to end; lines that a killed run left half-written are passed over."""
+    for line in events.read_text(encoding="utf-8", errors="replace").splitlines():
+        if '"expected"' in line:
+            try:
+                event = json.loads(line)
+                yield event["step"].partition("-")[0], float(event["seconds"]), float(event["expected"])
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue
+
+
+def expected(steps: Iterable[Step], slower: dict[str, float]) -> dict[str, float]:
+    """By hash: the seconds that steps will take where they are so many times as long as guessed."""
+    return {step.hash: step.expected_seconds * slower.get(step.kind, 1.0) for step in steps}

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pbb import folder as folders
+from pbb.durations import shown
 from pbb.errors import PbbError
 from pbb.graph import Step
 from pbb.machine import available_cores
@@ -114,7 +115,9 @@ def run_loaded(
     if any(folders.state(folder) != "done" for folder in here):
         tell_environment(directory, threads)
         _preflight(recipe, steps, directory, places, display)
-    outcome = execute(steps, directory, workers=places, threads=threads, display=display)
+    outcome = execute(
+        steps, directory, workers=places, threads=threads, display=display, slower=shown(Path(out))
+    )
     publish(steps, directory)
     return RunResult(directory, outcome)
 

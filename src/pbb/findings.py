@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pbb.durations import expected, shown
 from pbb.errors import PbbError
 from pbb.experiment import graph_of, load
 from pbb.graph import Step, ordered, seconds_left
@@ -58,6 +59,7 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
         local(model)
     if unknown := [name for name in names if name not in FINDINGS]:
         raise PbbError(f"findings: no finding {unknown[0]!r}: choose from {', '.join(FINDINGS)}")
+    slower = shown(out)
     there = {path.parent.name for path in out.glob("*/*/steps/*/DONE")}
     planned = []
     for name in FINDINGS:
@@ -74,7 +76,7 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
             continue
         steps = ordered(graph_of(recipe))
         missing = [step for step in steps if not _made(step, out / name / recipe.hash(), there)]
-        seconds = seconds_left(steps, {step.hash: step.expected_seconds for step in missing}, (), workers)
+        seconds = seconds_left(steps, expected(missing, slower), (), workers)
         planned.append(Planned(recipe, len(steps), len(missing), seconds))
         there |= {step.folder for step in missing}
     return planned

@@ -75,18 +75,24 @@ def execute(
     threads: int = 1,
     display: Display | None = None,
     preload: Sequence[str] | None = None,
+    slower: Mapping[str, float] | None = None,
 ) -> Outcome:
     """Make every step, and all that they rest on, done.
 
     workers: steps at once, by default as many as the cores allow; threads: numeric threads within each step.
     preload: modules for the server that the steps' processes are forked from to import once, by default those
     that the steps' functions and code name; it takes effect with the first call of a process that has
-    something to run. Raises PbbError where a step did, StepCrashed where a step failed otherwise, Stopped
+    something to run.
+    slower: by kind of step, how many times as long as expected they take here (see `pbb.durations.shown`).
+
+    Raises PbbError where a step did, StepCrashed where a step failed otherwise, Stopped
     after SIGINT or SIGTERM. The other steps that were running are stopped in each case, and go on from where
     they were at the next call.
     """
     places = at_once(workers, threads)
-    return _Engine(ordered(steps), run_dir, places, threads, display or Silent(), preload).execute()
+    return _Engine(
+        ordered(steps), run_dir, places, threads, display or Silent(), preload, slower or {}
+    ).execute()
 
 
 @dataclass
@@ -97,6 +103,7 @@ class _Running:
     pace: Pace
     last: tuple[Any, ...] = ()  # the closing message, once it came
     event_at: float = field(default=0.0)
+    resumed: bool = False
 
 
 class _Engine:
@@ -108,10 +115,12 @@ class _Engine:
         threads: int,
         display: Display,
         preload: Sequence[str] | None,
+        slower: Mapping[str, float],
     ) -> None:
         self.steps, self.run_dir, self.display = steps, run_dir.absolute(), display
         self.workers, self.threads, self.preload = workers, threads, preload
         self.critical = critical_seconds(steps)
+        self.guessed = {step.hash: step.expected_seconds * slower.get(step.kind, 1.0) for step in steps}
         self.running: dict[str, _Running] = {}
         self.done: set[str] = set()
         self.signals: list[int] = []
@@ -203,7 +212,9 @@ class _Engine:
         process = multiprocessing.get_context("forkserver").Process(target=work, args=(task, theirs))
         process.start()
         theirs.close()
-        self.running[step.hash] = _Running(step, process, pipe, Pace(step.expected_seconds, time.monotonic()))
+        self.running[step.hash] = _Running(
+            step, process, pipe, Pace(self.guessed[step.hash], time.monotonic())
+        )
         self.display.start(step.hash, step.label)
 
     def _listen(self) -> None:
@@ -236,7 +247,7 @@ class _Engine:
                 running.event_at = now
                 self._event("progress", running.step, done=done, total=total, note=note)
         elif word == "started":
-            running.pace = Pace(running.step.expected_seconds, now)
+            running.pace, running.resumed = Pace(self.guessed[key], now), rest[0]
             self._event("resumed" if rest[0] else "started", running.step)
         elif word == "waiting":
             self.display.line(f"{label}: waiting for {rest[0]}, which is working on it")
@@ -258,10 +269,12 @@ class _Engine:
         if word == "done":
             self.ran += 1
             self.taken += seconds
-            self.expected += step.expected_seconds
+            self.expected += self.guessed[step.hash]
         if word in ("done", "reused"):
             self.done.add(step.hash)
-            self._event(word, step, seconds=round(seconds, 3))
+            whole = word == "done" and not running.resumed
+            guess = {"expected": round(step.expected_seconds, 3)} if whole else {}
+            self._event(word, step, seconds=round(seconds, 3), **guess)
             self.display.end(
                 step.hash, seconds, "done" if word == "done" else "was finished by another process"
             )
@@ -305,7 +318,7 @@ class _Engine:
         if now - self.drawn < DRAW_EVERY:
             return
         self.drawn = now
-        left = {step.hash: step.expected_seconds * scale for step in self.steps if step.hash not in self.done}
+        left = {key: guess * scale for key, guess in self.guessed.items() if key not in self.done}
         left.update({key: running.pace.seconds_left(now, scale) for key, running in self.running.items()})
         rest = seconds_left(self.steps, left, self.running, self.workers)
         self.display.whole(len(self.done), len(self.steps), rest)
