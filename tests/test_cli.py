@@ -382,3 +382,9 @@ def test_from_python(tmp_path: Path) -> None:
     assert again.scores.equals(result.scores)
     with pytest.raises(PbbError):
         pbb.run("unknown")  # type: ignore[operator]
+
+
+def test_bars_of_libraries_are_for_terminals() -> None:
+    code = "from pbb.cli import main; main(['recipes']); from tqdm.auto import tqdm; list(tqdm(range(3)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

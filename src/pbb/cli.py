@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -326,6 +327,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; no exception leaves, and no traceback is printed."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     warnings.filterwarnings("ignore", category=SyntaxWarning)  # about sources that others wrote
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars, which are no lines of a log
     if isinstance(
         sys.stdout, io.TextIOWrapper
     ):  # what others wrote may hold half a character, which no terminal takes
