@@ -1,14 +1,14 @@
-"""A recipe is what its file, its sizes for a model and its overrides say, in that order; a mistake is one line."""
+"""A recipe says what its file says, with every default written out; what makes no experiment is refused in one line."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pbb.errors import PbbError
 from pbb.models.place import EMBEDDED
@@ -18,34 +18,16 @@ from pbb.recipe_file import load, shipped
 from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_recipe import ASKED, LIKE, SHARE, SMALL, written  # noqa: E402
+
 Refused = Callable[..., AbstractContextManager[None]]
-SHARE = {"kind": "declaration", "group": "source_only", "per_program": 2}
-SMALL: dict[str, Any] = {
-    "title": "Small",
-    "data": {"io": 5, "source_only": 3},
-    "stages": {
-        "read": {"mix": [SHARE], "batch_size": 4},
-        "more": {"mix": [{**SHARE}]},
-        "both": {"of": ["read", "more"]},
-    },
-    "arms": {"untrained": {}, "proactive": {"stages": ["read"]}},
-    "models": {"owner/big": {"data": {"io": 50}, "stages": {"read": {"batch_size": 2}}, "seeds": [0, 1]}},
-}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return written(tmp_path, SMALL)
-
-
-def dumped(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False)
-
-
-def written(folder: Path, value: Any, name: str = "small.yaml") -> Path:
-    path = folder / name
-    path.write_text(value if isinstance(value, str) else dumped(value), encoding="utf-8")
-    return path
 
 
 def test_every_shipped_recipe_loads_under_its_own_name() -> None:
@@ -80,7 +62,6 @@ def test_the_default_recipe_has_all_arms_of_the_protocol() -> None:
         assert not [s for s in recipe.mix(stage) if s.kind == "execution" and s.group == "source_only"]
 
 
-ASKED = {"kind": "execution", "group": "io", "per_program": 1, "ask": "trace"}
 REINFORCED = SMALL | {
     "stages": {
         "run": {"mix": [ASKED], "method": "grpo", "grpo": {"group_size": 4}},
@@ -208,39 +189,6 @@ def test_defaults_are_written_out(path: Path) -> None:
     assert recipe.resolved()["stages"]["read"]["mix"][0]["represent"] == "source"
 
 
-def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path) -> None:
-    big = load(str(path), model="owner/big")
-    assert (big.data.io, big.data.source_only, big.stages["read"].batch_size) == (50, 3, 2)
-    assert (big.seeds, big.model, big.stages["more"].batch_size) == ([0, 1], "owner/big", 16)
-    both = load(str(path), ["data.io=7", "stages.read.mix.0.per_program=9"], model="owner/big", seeds=3)
-    assert (both.data.io, both.stages["read"].batch_size, both.seeds) == (7, 2, [0, 1, 2])
-    assert both.stages["read"].mix[0].per_program == 9
-    assert load(str(path), model="other/model").data.io == 5
-
-
-def test_an_override_of_null_takes_a_key_away_and_claims_with_an_arm(refused: Refused) -> None:
-    whole, without = load("arithmetic"), load("arithmetic", ["arms.wrong-source=null"])
-    assert set(whole.arms) - set(without.arms) == {"wrong-source"}
-    assert {h.above for h in whole.hypotheses} - {h.above for h in without.hypotheses} == {"wrong-source"}
-    assert whole.stages["read"].batch_size == 32
-    assert load("arithmetic", ["stages.read.batch_size=null"]).stages["read"].batch_size == 16
-    with refused("stages.reed"):
-        load("arithmetic", ["stages.reed.batch_size=null"])
-
-
-def test_a_model_that_an_override_names_is_sized_as_well(path: Path) -> None:
-    asked = load(str(path), model="owner/big")
-    assert load(str(path), ["model=owner/big"]) == asked
-    assert load(str(path), ["model=owner/big"], model="base") == asked  # the override is the one that is used
-    assert load(str(path), ["model=other/model", "model=owner/big"]) == asked
-    assert load(str(path), ["model=base"], model="owner/big") == load(str(path))
-    assert load(str(path), ["data.io=7", "model=owner/big"]).data.io == 7
-
-
-def test_a_model_that_the_file_names_is_sized_as_well(tmp_path: Path) -> None:
-    assert load(str(written(tmp_path, SMALL | {"model": "owner/big"}))).data.io == 50
-
-
 def test_one_process_is_not_spoken_of_and_several_share_out_every_batch(path: Path, refused: Refused) -> None:
     recipe = load(str(path))
     assert not {"processes", "fsdp"} & recipe.resolved().keys()
@@ -255,18 +203,6 @@ def test_one_process_is_not_spoken_of_and_several_share_out_every_batch(path: Pa
         load(str(path), ["fsdp=true"])
     with refused("stages.read: fsdp", "lora"):
         load(str(path), ["processes=2", "fsdp=true", "stages.read.lora=4"])
-
-
-def test_the_last_override_of_a_key_wins_and_values_are_yaml(path: Path) -> None:
-    recipe = load(
-        str(path),
-        ["data.io=7", "data.io=8", "data.length=[2, 2]", "title=a: b", "arms.new={stages: [both]}"][:3]
-        + ["title='a: b'", "arms.new={stages: [both]}", "evaluation.io_train=false"],
-    )
-    assert (recipe.data.io, recipe.data.length, recipe.title) == (8, (2, 2), "a: b")
-    assert recipe.arms["new"].stages == ["both"] and recipe.evaluation.io_train is False
-    assert recipe.splits("io") == recipe.splits("source_only") == ["test"]
-    assert load(str(path)).splits("io") == ["test", "train"]
 
 
 def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python: Callable[..., str]) -> None:
@@ -285,12 +221,6 @@ def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python:
     ]
     changed = {load(str(path), [change]).hash() for change in changes}
     assert len(changed | {recipe.hash()}) == len(changes) + 1
-
-
-@pytest.mark.parametrize("name", ["nonsense", "arithmetic.yml", "", "/no/such/file.yaml", "."])
-def test_an_unknown_recipe_is_refused_with_those_there_are(name: str, refused: Refused) -> None:
-    with refused("no recipe", repr(name), "arithmetic"):
-        load(name)
 
 
 @pytest.mark.parametrize(
@@ -347,144 +277,11 @@ def test_a_mistake_is_named_by_file_and_key(
         load(str(path), [override])
 
 
-@pytest.mark.parametrize(
-    "override", ["data.io", "=", "data.io.x=1", "title.x=1", "stages.read.mix.9.per_program=1",
-                 "stages.read.mix.first=1", "stages.read.mix.9=1", "data.io={", "data.io=[1", "b=: :"]
-)  # fmt: skip
-def test_an_override_that_cannot_be_applied_is_named(override: str, path: Path, refused: Refused) -> None:
-    with refused("" if override == "=" else "--set "):
-        load(str(path), [override])
-
-
-def test_an_override_reaches_the_place_that_it_names_only(tmp_path: Path) -> None:
-    """Also where the file repeats a mix by a YAML alias, which reads as one list at two places."""
-    aliased = {
-        **SMALL,
-        "stages": {"read": {"mix": [SHARE]}, "more": {"mix": [SHARE]}, "both": SMALL["stages"]["both"]},
-    }
-    path = written(tmp_path, aliased)
-    assert "&id" in path.read_text()
-    recipe = load(str(path), ["stages.read.mix.0.per_program=9"])
-    assert [recipe.stages[name].mix[0].per_program for name in ("read", "more")] == [9, 2]
-
-
-def test_a_file_that_extends_another_changes_what_it_names(path: Path, tmp_path: Path) -> None:
-    changes = {"extends": str(path), "data": {"io": 6}, "stages": {"both": None}, "arms": {"untrained": None}}
-    recipe = load(str(written(tmp_path, changes, "over.yaml")))
-    assert (recipe.name, recipe.title, recipe.data.io, recipe.data.source_only) == ("over", "Small", 6, 3)
-    assert list(recipe.stages) == ["read", "more"] and list(recipe.arms) == ["proactive"]
-    again = written(tmp_path, {"extends": str(tmp_path / "over.yaml"), "title": "Over over"}, "third.yaml")
-    third = load(str(again), model="owner/big")
-    assert (third.title, third.data.io, third.name) == ("Over over", 50, "third")
-    assert load(str(path)).data.io == 5
-
-
-def test_what_is_extended_lies_beside_the_file_that_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
-) -> None:
-    """From wherever it is asked for, and not in the current folder; the name of a shipped recipe is itself."""
-    inner = tmp_path / "recipes" / "inner"
-    inner.mkdir(parents=True)
-    written(tmp_path / "recipes", SMALL)
-    written(tmp_path / "recipes", {"extends": "small.yaml", "data": {"io": 6}}, "middle.yaml")
-    top = written(inner, {"extends": "../middle.yaml", "title": "Top"}, "top.yaml")
-    written(inner, SMALL | {"title": "A decoy"}, "small.yaml")
-    alone = written(inner, {"extends": "arithmetic"}, "alone.yaml")
-    lost = written(inner, {"extends": "middle.yaml"}, "lost.yaml")
-    for folder, name in (
-        (inner, "top.yaml"), (tmp_path, "recipes/inner/top.yaml"), (tmp_path, str(top)),
-        (tmp_path / "recipes", "inner/top.yaml"),
-    ):  # fmt: skip
-        monkeypatch.chdir(folder)
-        recipe = load(name)
-        assert (recipe.title, recipe.data.io, recipe.data.source_only) == ("Top", 6, 3)
-        assert load(str(alone)).stages == load("arithmetic").stages
-        with refused(str(lost), "extends", "'middle.yaml'", str(inner), "arithmetic"):
-            load(str(lost))
-
-
-def test_recipes_that_extend_each_other_by_many_names_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    written(tmp_path, {"extends": f"../{tmp_path.name}/second.yaml"}, "first.yaml")
-    written(tmp_path, {"extends": "./first.yaml"}, "second.yaml")
-    with refused("extends", "first.yaml"):
-        load("first.yaml")
-
-
-@pytest.mark.parametrize("base", ["nonsense", "SELF", 7, ["arithmetic"], {"a": 1}])
-def test_what_cannot_be_extended_is_named(base: Any, tmp_path: Path, refused: Refused) -> None:
-    path = tmp_path / "over.yaml"
-    written(tmp_path, {"extends": str(path) if base == "SELF" else base}, path.name)
-    with refused("recipe", *(["'nonsense'"] if base == "nonsense" else [str(path), "extends"])):
-        load(str(path))
-
-
-def test_recipes_that_extend_each_other_are_refused(tmp_path: Path, refused: Refused) -> None:
-    first, second = (tmp_path / name for name in ("first.yaml", "second.yaml"))
-    written(tmp_path, {"extends": str(second)}, first.name)
-    written(tmp_path, {"extends": str(first)}, second.name)
-    with refused("extends"):
-        load(str(first))
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("", ["mapping"]),
-        ("- a\n- b\n", ["mapping"]),
-        ("just words", ["mapping"]),
-        ("data: [1\n", ["YAML"]),
-        ("a: b: c\n", ["YAML"]),
-        ("\t- x", ["YAML"]),
-        ("!!python/object:os.system {}\n", ["YAML"]),
-        ("title: x\n", ["stages"]),
-        (dumped(SMALL | {"models": [1]}), ["models"]),
-        (dumped(SMALL | {"models": {"base": 7}}), ["models"]),
-        (dumped(SMALL | {"models": {"base": [7]}}), ["models"]),
-        (dumped(SMALL | {"model": ["a"]}), ["model"]),
-        (dumped(SMALL | {1: 2}), []),
-        (dumped(SMALL | {"extra": 2}), ["extra", "no such key"]),
-        (dumped(SMALL | {"data": None}), ["data"]),
-    ],
-)
-def test_a_file_that_is_no_recipe_is_named(
-    text: str, parts: list[str], tmp_path: Path, refused: Refused
-) -> None:
-    path = written(tmp_path, text)
-    with refused(str(path), *parts):
-        load(str(path))
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, refused: Refused) -> None:
-    path = tmp_path / "latin.yaml"
-    path.write_bytes(b"title: caf\xe9\n")
-    with refused(str(path)):
-        load(str(path))
-
-
 def test_seeds_are_counted_from_0(path: Path, refused: Refused) -> None:
     assert load(str(path), seeds=2).seeds == [0, 1]
     assert load(str(path), ["seeds=[5, 9]"]).seeds == [5, 9]
     with refused("--seeds 0"):
         load(str(path), seeds=0)
-
-
-def test_what_is_claimed_and_drawn_of_arms_that_are_taken_away_goes_with_them(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_text("extends: arithmetic\narms: {wrong-source: null, mixed: null}\n")
-    whole, own = load("arithmetic").hypotheses, load(str(path)).hypotheses
-    assert own == [c for c in whole if "wrong-source" not in (c.arm, c.above)] and len(own) < len(whole)
-    path.write_text("extends: retroactive\narms: {retroactive-sft-2: null}\n")
-    (curve,) = load(str(path)).curves
-    assert curve.lines["SFT"] == ["warm-only", None, "retroactive-sft"] and None not in curve.lines["GRPO"]
-    path.write_text(
-        "extends: arithmetic\narms: {mixed: null}\n"
-        "hypotheses: [{says: so, arm: mixed, above: proactive, ask: trace}]\n"
-    )
-    with pytest.raises(PbbError, match="hypotheses.0.arm: no arm 'mixed'"):
-        load(str(path))
 
 
 @pytest.mark.parametrize(
@@ -506,38 +303,6 @@ def test_groups_of_composites_come_with_composites() -> None:
     recipe = load("composition")
     assert [recipe.size(g) for g in recipe.groups()] == [100, 400, 100, 200]
     assert "compose" not in load("arithmetic").resolved()["data"]
-
-
-LIKE: dict[str, Any] = SMALL | {
-    "data": {"io": 8, "source_only": 6},
-    "stages": {
-        "read": {"mix": [SHARE, {**SHARE, "group": "io"}], "batch_size": 4, "learning_rate": 0.5},
-        "slow": {"like": "read", "learning_rate": 0.1},
-        "half": {"like": "slow", "exposures": 0.5, "programs": {"io": 3}},
-        "prose": {"like": "read", "represent": "prose"},
-        "both": {"of": ["read", "half"]},
-        "thin": {"of": ["read", "half"], "exposures": 0.5},
-        "joined": {"like": "slow", "of": ["read"]},
-        "others": {"like": "read", "mix": [SHARE, {**ASKED, "programs": [5, 8], "inputs": [2, 4]}]},
-    },
-    "arms": {
-        "untrained": {},
-        "proactive": {"stages": ["read"]},
-        "few": {"stages": ["half"]},
-        "more": {"stages": ["half", "slow"]},
-        "other": {"stages": ["half", "others"], "programs": {"io": [5, 8]}},
-    },
-}
-
-
-def test_a_stage_that_is_like_another_says_all_that_it_says(tmp_path: Path) -> None:
-    recipe = load(str(written(tmp_path, LIKE)))
-    read, slow, half = (recipe.stages[name] for name in ("read", "slow", "half"))
-    assert (slow.batch_size, slow.learning_rate, slow.mix) == (4, 0.1, read.mix)
-    assert (half.learning_rate, half.exposures) == (0.1, 0.5)
-    assert recipe.stages["joined"].mix == [] and recipe.stages["joined"].learning_rate == 0.1
-    assert "like" not in recipe.resolved()["stages"]["slow"]
-    assert load(str(tmp_path / "small.yaml"), ["stages.read.batch_size=2"]).stages["half"].batch_size == 2
 
 
 def test_exposures_and_programs_change_the_parts_of_a_stage(tmp_path: Path) -> None:
@@ -657,40 +422,6 @@ def test_a_break_even_needs_counts_and_a_level(tmp_path: Path, changes: dict[str
 
 
 @pytest.mark.parametrize(
-    ("stages", "words"),
-    [
-        ({"a": {"like": "b"}, "b": {"like": "a"}}, "in turn"),
-        ({"a": {"like": "a"}}, "in turn"),
-        ({"a": {"like": "nothing"}}, "no such stage"),
-        ({"a": {"like": ["a"]}}, "no such stage"),
-        ({"a": {"of": ["read"], "templates": {"prompt": 1}}}, "stages.a.templates"),
-        ({"a": {"like": "read", "programs": {"io": 0}}}, "stages.a.programs.io"),
-        ({"a": {"like": "read", "programs": {"nobody": 1}}}, "stages.a.programs.nobody"),
-        ({"a": {"like": "read", "exposures": 0}}, "stages.a.exposures"),
-        ({"a": {"like": "read", "exposures": 1e300}}, "stages.a.exposures"),
-        ({"a": {"mix": [{**SHARE, "per_program": 1e300}]}}, "stages.a: per_program: give at most 1,000,000"),
-        ({"a": {"like": "read", "templates": {"prompt": 21}}}, "stages.a.templates: there are 20 phrasings"),
-    ],
-)
-def test_a_stage_that_is_like_none_is_refused(
-    tmp_path: Path, refused: Refused, stages: dict[str, Any], words: str
-) -> None:
-    path = written(tmp_path, SMALL | {"stages": SMALL["stages"] | stages})
-    with refused(words):
-        load(str(path))
-
-
-def test_a_break_even_goes_with_the_arm_that_is_its_level(tmp_path: Path) -> None:
-    path = tmp_path / "less.yaml"
-    path.write_text("extends: efficiency\narms: {proactive: null}\n")
-    whole, less = load("efficiency").curves, load(str(path)).curves
-    assert any(c.break_even == "proactive" for c in whole)
-    assert [c.break_even for c in less] == [
-        c.break_even if c.break_even != "proactive" else None for c in whole
-    ]
-
-
-@pytest.mark.parametrize(
     ("override", "words"),
     [
         ("stages.read.learning_rate=.inf", "stages.read.learning_rate"),
@@ -705,16 +436,3 @@ def test_numbers_that_nothing_can_be_made_with_are_refused(
 ) -> None:
     with refused(words):
         load("arithmetic", [override])
-
-
-def test_a_curve_goes_on_without_the_arms_that_are_taken_away(tmp_path: Path) -> None:
-    curve = {"name": "c", "title": "C", "below": "d", "at": [0, "all", 2], "beside": ["few"]}
-    lines = {"one": ["untrained", "proactive", "more"], "other": ["untrained", None, "few"]}
-    written(
-        tmp_path,
-        LIKE | {"curves": [curve | {"lines": lines}, curve | {"name": "d", "lines": {"x": lines["other"]}}]},
-    )
-    above = written(tmp_path, {"extends": "small.yaml", "arms": {"few": None}}, "above.yaml")
-    (left,) = load(str(above)).curves
-    assert left.lines == {"one": ["untrained", "proactive", "more"]} and left.beside == []
-    assert len(load(str(tmp_path / "small.yaml")).curves) == 2
