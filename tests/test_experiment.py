@@ -267,7 +267,20 @@ def test_other_environments_in_which_steps_were_made_are_kept(
     first, second = told(1, "3.12"), told(2, "3.12")
     assert [known["python"] for known in first["earlier"]] == ["3.11"]
     assert [(known["python"], known["threads"]) for known in second["earlier"]] == [("3.11", 1), ("3.12", 1)]
-    assert len(told(1, "3.11")["earlier"]) == 3 and len(told(2, "3.12")["earlier"]) == 3
+    back = told(1, "3.11")["earlier"]  # all but what it is now
+    assert [(known["python"], known["threads"]) for known in back] == [("3.12", 1), ("3.12", 2)]
+
+
+def test_what_was_taken_from_a_run_was_made_in_its_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for version, run in (("3.11", theirs), ("3.12", theirs), ("3.13", mine)):
+        run.mkdir(exist_ok=True)
+        monkeypatch.setattr(platform, "python_version", lambda version=version: version)
+        tell_environment(run, 1, [] if run is theirs else [theirs, tmp_path / "gone"])
+    told = json.loads((mine / "environment.json").read_text())
+    assert (told["python"], [known["python"] for known in told["earlier"]]) == ("3.13", ["3.11", "3.12"])
 
 
 @pytest.mark.parametrize("numbers", [{"threads": 0}, {"workers": 0}])

@@ -421,6 +421,13 @@ def test_a_break_even_needs_counts_and_a_level(tmp_path: Path, changes: dict[str
         load(str(written(tmp_path, LIKE | {"curves": [good | changes]})))
 
 
+@pytest.mark.parametrize("names", [("c", "c"), ("accuracy",)])
+def test_every_figure_has_a_name_of_its_own(tmp_path: Path, names: tuple[str, ...]) -> None:
+    curve = {"title": "C", "below": "calls", "at": [0, 1], "lines": {"x": ["untrained", "few"]}}
+    with pytest.raises(PbbError, match=f"curves.{names[-1]}: another figure has that name"):
+        load(str(written(tmp_path, LIKE | {"curves": [curve | {"name": name} for name in names]})))
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pbb.experiment import as_yaml
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.progress import Progress
@@ -282,6 +283,26 @@ def test_the_command_makes_the_run_again(recipe: Recipe) -> None:
     said = shlex.split(command(load("arithmetic", ["seeds=[5, 7]"])))
     assert said[:4] == ["pbb", "run", "arithmetic", "--set"]
     assert load("arithmetic", said[4:]).seeds == [5, 7]
+
+
+def test_the_command_of_a_changed_recipe_names_its_file(tmp_path: Path) -> None:
+    changed = load("arithmetic", ["data.io=50"])
+    assert command(changed) == f"pbb run runs/arithmetic/{changed.hash()}/recipe.yaml"
+    path = tmp_path / "own.yaml"
+    path.write_text("extends: arithmetic\ntitle: My own\n")
+    assert command(load(str(path))).startswith("pbb run runs/own/")
+    # the file in the run's folder is the recipe, name and all
+    path = tmp_path / "recipe.yaml"
+    path.write_text(as_yaml(changed))
+    assert load(str(path)).hash() == changed.hash()
+
+
+def test_arms_that_declare_what_is_asked_are_readers() -> None:
+    steps = graph(load("retroactive"))
+    [score] = [step for step in steps if step.kind == "score"]
+    assert {"retroactive-grpo", "read-only"} <= set(score.config["readers"])
+    assert not {"untrained", "skip-exposure", "execution-only"} & set(score.config["readers"])
+    assert "starts" not in score.config
 
 
 def test_a_model_that_is_nowhere_is_refused_before_anything_runs(refused: Refused) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import random
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 OURS = ("arithmetic", "ciphers", "grammars")
 """Families whose programs pbb wrote: only those are executed here."""
+MANY = 8
+"""Programs of a cell from which on a bootstrap and the t distribution are held against each other: of three it is rightly far narrower."""
 
 
 def _finding(check: str, faults: list[str], fine: str) -> Finding:
@@ -44,13 +47,12 @@ def _programs_of(m: Made) -> list[Program]:
 
 def programs(m: Made) -> Iterator[Finding]:
     """Drawn again from the seed; every example executed again."""
-    yield again(m, "programs.jsonl", f"{_label(m)}, made again")
-    known = read_programs(m.folder / "programs.jsonl")
-    # a file that somebody brought may call its programs by a family of ours
-    mine = [p for p in known if p.family in OURS] if m.config["data"]["family"] in OURS else []
-    if not mine:
+    anew = again(m, "programs.jsonl", f"{_label(m)}, made again")
+    yield anew
+    mine = read_programs(m.folder / "programs.jsonl")
+    if not _ours(m, anew):
         yield Finding(
-            f"{_label(m)}, executed", "not checked", "programs of others are not executed by an audit"
+            f"{_label(m)}, executed", "not checked", "only what pbb makes again is executed by an audit"
         )
         return
     faults = []
@@ -64,6 +66,11 @@ def programs(m: Made) -> Iterator[Finding]:
             ]
     count = sum(len(p.examples) for p in mine)
     yield _finding(f"{_label(m)}, executed", faults, f"{count} calls of {len(mine)} programs")
+
+
+def _ours(m: Made, anew: Finding) -> bool:
+    """Whether the programs of a step are pbb's own, to the byte: a file that somebody made may say so of any program."""
+    return m.config["data"]["family"] in OURS and anew.verdict == "agrees"
 
 
 def documents(m: Made) -> Iterator[Finding]:
@@ -200,7 +207,7 @@ def _unlike(
 
     swapped = planted(known, m.config["seed"]) if m.config["planted"] else {}
     others = [swapped.get(q.program.name) for q in asked]
-    mine = m.config.get("isolate") is None and all(p.family in OURS for p in known)
+    mine = bool(swapped) and _made_here(m)
     # what is not executed here is taken from the record, or was not executed then either
     wrong = ask.outputs(others, asked, None if mine else False)
     questions = {_key_of(q): (q, o, w) for q, o, w in zip(asked, others, wrong, strict=True)}
@@ -210,8 +217,8 @@ def _unlike(
             made = sample.judge(samples[key], row["generation"], swapped.get(key[0]))
         elif key in questions:
             q, other, value = questions[key]
-            if not mine and m.config.get("isolate") and q.example and row["planted"] is not None:
-                other, value = swapped.get(key[0]), parse(row["planted"], cot=False).value
+            if not mine and m.config.get("isolate", True) and q.example and row["planted"] is not None:
+                other, value = swapped.get(key[0]), _value(row["planted"])
             made = ask.judge(q, row["generation"], other, value, m.config["represent"])
         else:
             continue  # named among the questions
@@ -220,6 +227,24 @@ def _unlike(
             if name in row and name != "sample" and row[name] != made[name]:
                 yield f"{_short(key)}: {name} is recorded as {row[name]!r:.80}, and is {made[name]!r:.80}"
                 break
+
+
+def _value(text: str) -> object:
+    """What a column says in Python's words; an answer's parser would refuse the longest of them."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return parse(text, cot=False).value
+
+
+def _made_here(m: Made) -> bool:
+    """Whether the programs that an evaluation asks about are pbb's own, made again."""
+    folder = m.parent("programs")
+    if folder is None or m.step is None:
+        return False
+    record = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    source = Made(folder, record, m.step.parents["programs"], m.why)
+    return source.config["data"]["family"] in OURS and _ours(source, again(source, "programs.jsonl", ""))
 
 
 def _asked_again(m: Made, rows: list[dict[str, Any]], asked: list[Question]) -> Iterator[Finding]:
@@ -284,8 +309,17 @@ def score(m: Made) -> Iterator[Finding]:
         faults += [f"{_cell(key)}: {fault}" for fault in _apart(counted[key], row, key[4])]
     yield _finding("scores, counted again", faults, f"{len(told)} rows from {len(rows)} answers")
     published = m.folder.parent.parent / "scores.json"
-    same = published.is_file() and published.read_text(encoding="utf-8") == text
-    yield Finding("scores.json beside the recipe", "agrees" if same else "differs", "as the step wrote it")
+    shown = published.read_text(encoding="utf-8") if published.is_file() else None
+    # of scores that several versions of pbb made, or several points of a sweep, it is one
+    others = sorted(path for path in m.folder.parent.glob("score-*/scores.json") if path.parent != m.folder)
+    writer = next(
+        (p for p in (m.folder / "scores.json", *others) if p.read_text(encoding="utf-8") == shown), None
+    )
+    yield Finding(
+        "scores.json beside the recipe",
+        "differs" if writer is None else "agrees",
+        "as no step wrote it" if writer is None else f"as {writer.parent.name} wrote it",
+    )
 
 
 def _cell(key: tuple[Any, ...]) -> str:
@@ -301,7 +335,7 @@ def _apart(counted: dict[str, Any], row: dict[str, Any], ask: str) -> Iterator[s
     half, mean = counted["half"], counted["accuracy"]
     if not row["low"] <= mean <= row["high"]:
         yield f"the interval {row['low']} to {row['high']} leaves out {mean}"
-    elif 0.02 < half < 0.3 and 0.05 < mean < 0.95:
+    elif counted["programs"] >= MANY and 0.02 < half < 0.3 and 0.05 < mean < 0.95:
         ratio = (row["high"] - row["low"]) / (2 * half)
         if not WIDTH[0] < ratio < WIDTH[1]:
             yield f"the interval is {ratio:.2f} times as wide as the t distribution over programs makes it"

@@ -108,12 +108,12 @@ def run_loaded(
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
-    share(steps, directory, Path(out), display)
+    donors = share(steps, directory, Path(out), display)
     here = [directory / "steps" / step.folder for step in steps]
     if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
     if any(folders.state(folder) != "done" for folder in here):
-        tell_environment(directory, threads)
+        tell_environment(directory, threads, donors)
         _preflight(recipe, steps, directory, places, display)
     outcome = execute(
         steps, directory, workers=places, threads=threads, display=display, slower=shown(Path(out))
@@ -122,23 +122,25 @@ def run_loaded(
     return RunResult(directory, outcome)
 
 
-def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | None) -> None:
+def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | None) -> list[Path]:
     """Take over what other runs below `out` have finished of these very steps: a stage 1 that recipes have in common is trained once.
 
     A step's hash covers all that it depends on, so it does not matter whose it was; the report alone tells of the run that it is in.
+    Returns the runs that were taken from.
     """
     wanted = {s.folder for s in steps if s.kind != "report" and not (directory / "steps" / s.folder).exists()}
-    taken: dict[str, str] = {}
+    taken: dict[str, Path] = {}
     for done in sorted(out.glob("*/*/steps/*/DONE")) if wanted else []:
         found = done.parent
         if found.name in wanted - taken.keys():
             (directory / "steps").mkdir(parents=True, exist_ok=True)
             if folders.adopt(found, directory / "steps" / found.name):
-                taken[found.name] = f"{found.parts[-4]}/{found.parts[-3]}"
-    if taken and display:
-        display.line(
-            f"{len(taken)} of {len(steps)} steps taken from {', '.join(sorted(set(taken.values())))}"
-        )
+                taken[found.name] = found.parent.parent
+    donors = sorted(set(taken.values()))
+    if donors and display:
+        names = ", ".join(f"{donor.parent.name}/{donor.name}" for donor in donors)
+        display.line(f"{len(taken)} of {len(steps)} steps taken from {names}")
+    return donors
 
 
 def _preflight(
@@ -299,17 +301,19 @@ def as_yaml(recipe: Recipe) -> str:
     return str(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
 
 
-def tell_environment(directory: Path, threads: int) -> None:
-    """Write environment.json; other environments that it told of, in which steps may have been made, it keeps as `earlier`."""
+def tell_environment(directory: Path, threads: int, donors: Sequence[Path] = ()) -> None:
+    """Write environment.json; others in which steps may have been made, here or in the runs that they were taken from, it keeps as `earlier`."""
     path = directory / "environment.json"
-    now, before = environment(threads), folders.read_json(path)
-    if isinstance(before, dict):
-        earlier = before.pop("earlier", [])
-        earlier = earlier if isinstance(earlier, list) else []
-        if before | {"command": None} != now | {"command": None} and before not in earlier:
-            earlier.append(before)
-        if earlier:
-            now["earlier"] = earlier
+    now = environment(threads)
+    earlier: list[dict[str, Any]] = []
+    for told in (folders.read_json(run / "environment.json") for run in (directory, *donors)):
+        before = told.pop("earlier", []) if isinstance(told, dict) else []
+        for one in (*(before if isinstance(before, list) else []), told):
+            known = [e | {"command": None} for e in (now, *earlier)]
+            if isinstance(one, dict) and one | {"command": None} not in known:
+                earlier.append(one)
+    if earlier:
+        now["earlier"] = earlier
     folders.write_json(path, now)
 
 

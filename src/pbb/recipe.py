@@ -245,6 +245,8 @@ class Recipe(Strict):
                 if name not in self.arms and (key, name) != ("above", "constant"):
                     raise ValueError(f"hypotheses.{number}.{key}: no arm {name!r}")
         for curve in self.curves:
+            if [c.name for c in self.curves].count(curve.name) > 1 or curve.name == "accuracy":
+                raise ValueError(f"curves.{curve.name}: another figure has that name: give it one of its own")
             for arm_name in (*curve.beside, *(a for line in curve.lines.values() for a in line)):
                 if arm_name is not None and arm_name not in self.arms:
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")

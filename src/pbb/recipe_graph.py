@@ -14,6 +14,7 @@ from pbb.durations import answering, training
 from pbb.estimate import places
 from pbb.graph import ALL, Step
 from pbb.models.place import EMBEDDED, small
+from pbb.recipe_file import load, shipped
 
 if TYPE_CHECKING:
     from pbb.recipe import Recipe
@@ -118,6 +119,12 @@ def graph(recipe: Recipe) -> list[Step]:
             "recipe": recipe.name,
             "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
             **_control(recipe),
+            "readers": _readers(recipe),
+            **(
+                {"starts": {arm: recipe.start(arm) for arm in recipe.arms}}
+                if len(recipe.starts()) > 1
+                else {}
+            ),
             **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
             **({"break_even": found} if (found := _break_even(recipe)) else {}),
             **({"shifts": True} if getattr(recipe.data, "shift", "key") == "argument" else {}),
@@ -147,13 +154,21 @@ def graph(recipe: Recipe) -> list[Step]:
 
 
 def command(recipe: Recipe) -> str:
-    """The command line that makes this recipe's run again (with its overrides, where there were any: see recipe.yaml)."""
+    """The command line that makes this recipe's run again: by its name, or where that is not all of it by the file in the run's folder."""
     model = "" if recipe.model == "base" else f" --model {recipe.model}"
     count = len(recipe.seeds)
     seeds = f" --seeds {count}" if recipe.seeds == list(range(count)) else f" --set 'seeds={recipe.seeds}'"
     seeds = "" if recipe.seeds == [0] else seeds
     launch = f" --launch {'fsdp' if recipe.fsdp else 'torchrun'} --processes {recipe.processes}"
-    return f"pbb run {recipe.name}{model}{seeds}{launch if recipe.processes > 1 else ''}"
+    launch = launch if recipe.processes > 1 else ""
+    if recipe.name in shipped():
+        same = load(
+            recipe.name, [f"seeds={recipe.seeds}"], None if recipe.model == "base" else recipe.model, None
+        )
+        same = same.model_copy(update={"processes": recipe.processes, "fsdp": recipe.fsdp})
+        if same.hash() == recipe.hash():
+            return f"pbb run {recipe.name}{model}{seeds}{launch}"
+    return f"pbb run runs/{recipe.name}/{recipe.hash()}/recipe.yaml"
 
 
 def _named(recipe: Recipe, chain: tuple[str, ...]) -> str:
@@ -165,6 +180,19 @@ def _named(recipe: Recipe, chain: tuple[str, ...]) -> str:
 def _control(recipe: Recipe) -> dict[str, str]:
     """The arm that never read the w/o IO programs, below which a PBB ratio is 0, where it is not `stage-1-only`."""
     return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
+
+
+def _readers(recipe: Recipe) -> list[str]:
+    """The arms whose stages declare w/o IO programs."""
+    return [
+        name
+        for name, arm in recipe.arms.items()
+        if any(
+            part.kind == "declaration" and part.group.startswith("source_only")
+            for stage in arm.stages
+            for part in recipe.mix(stage)
+        )
+    ]
 
 
 def _break_even(recipe: Recipe) -> list[dict[str, Any]]:

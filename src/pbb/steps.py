@@ -207,7 +207,11 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     frames = [
         pd.read_parquet(p / "predictions.parquet") for k, p in inputs.items() if k.startswith("evaluate ")
     ]
-    given = {key: config[key] for key in ("control", "hypotheses", "break_even") if key in config}
+    given = {
+        key: config[key]
+        for key in ("control", "hypotheses", "break_even", "readers", "starts")
+        if key in config
+    }
     predictions = pd.concat(frames, ignore_index=True)
     scores = score(predictions, recipe=config["recipe"], **given)
     scores["diagnosis"] = diagnose(scores)

@@ -13,7 +13,8 @@ import pytest
 from running import pbb_says, step
 
 from pbb import folder as folders
-from pbb.audit import Finding, audit
+from pbb.audit import Finding, Made, audit
+from pbb.audit_checks import score
 from pbb.cli import main
 from pbb.errors import PbbError
 from pbb.progress import Progress
@@ -261,7 +262,7 @@ def all_finished(run: Path) -> None:
 FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     leaked_pair: ("documents", "leak proof"),
     answer_in_a_declaration: ("documents", "leak proof"),
-    changed_output: ("programs", "executed"),
+    changed_output: ("programs", "made again"),
     changed_seed: ("programs", "record hashes"),
     edited_score: ("score", "scores, counted again"),
     published_score: ("score", "beside the recipe"),
@@ -331,8 +332,8 @@ def test_what_is_elsewhere_is_not_made_again_and_the_rest_is_checked(
     findings = audit(copy)
     not_checked = [f for f in findings if f.verdict == "not checked"]
     assert [f for f in findings if f.verdict == "differs"] == []
-    assert all("made again" in f.check or "graph" in f.check for f in not_checked)
-    assert {"cannot read 'x.jsonl'" in f.detail for f in not_checked} == {True}
+    assert all(any(w in f.check for w in ("made again", "executed", "graph")) for f in not_checked)
+    assert all("cannot read 'x.jsonl'" in f.detail or "executed" in f.check for f in not_checked)
     assert sum(f.verdict == "agrees" for f in findings) > 30
     swapped_groups(copy)
     assert any("rows" in f.check for f in audit(copy, ["evaluate"]) if f.verdict == "differs")
@@ -347,3 +348,36 @@ def test_what_cannot_be_audited_is_said_in_one_line(
     assert main(["audit", str(copy)]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pbb: ")]
     assert len(errors) == 3 and "programs, documents, train" in errors[1]
+
+
+def test_programs_that_pbb_would_not_make_are_not_executed(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may call any program its own."""
+    path = step(copy, "programs") / "programs.jsonl"
+    path.write_text(path.read_text().replace("return", "return  ", 1))
+    mend(path.parent)
+    monkeypatch.setattr("pbb.audit_checks.Worker", lambda: pytest.fail("a worker was started"))
+    monkeypatch.setattr("pbb.evaluation.ask.worker", lambda *_: pytest.fail("a worker was started"))
+    found = {f.check.rpartition(", ")[2]: f.verdict for f in audit(copy, ["programs"])}
+    assert (found["made again"], found["executed"]) == ("differs", "not checked")
+    audit(copy, ["evaluate"])
+
+
+def test_scores_of_several_versions_are_held_against_the_one_that_is_shown(copy: Path) -> None:
+    """Where the code has changed since, all score steps are looked at."""
+    made = step(copy, "score")
+    older = made.with_name("score-000000000000")
+    shutil.copytree(made, older)
+    text = (older / "scores.json").read_text() + " "
+    (older / "scores.json").write_text(text)
+
+    def shown(folder: Path) -> Finding:
+        *_, last = score(Made(folder, json.loads((folder / "inputs.json").read_text()), None, ""))
+        assert "beside the recipe" in last.check
+        return last
+
+    for folder in (older, made):
+        assert (shown(folder).verdict, made.name in shown(folder).detail) == ("agrees", True)
+    (copy / "scores.json").write_text(text + " ")
+    assert shown(made).verdict == shown(older).verdict == "differs"

@@ -68,6 +68,12 @@ def test_a_level_that_the_first_setting_reaches_is_reached_there() -> None:
     assert row["at"] == row["low"] == 1 and row["pays_after"] == 400
     [row] = found(curve("nothing", "none", "few", "most"))
     assert row["at"] == 0 and row["pays_after"] is None
+    assert (row["smallest"], row["largest"]) == (0, 3)
+
+
+def test_what_executed_nothing_pays_at_once() -> None:
+    [row] = found(curve("half", "none", "few", "most") | {"executed": {"runs": 0}})
+    assert row["pays_after"] == row["pays_low"] == row["pays_high"] == 0
 
 
 def test_nothing_is_said_of_arms_that_were_not_asked() -> None:

@@ -228,5 +228,7 @@ def test_pooled_seeds_go_before_single_ones() -> None:
 def test_the_arm_of_the_run() -> None:
     assert main_arm(["untrained", "prose", "proactive"]) == "proactive"
     assert main_arm(["untrained", "stage-1-only", "prose", "retroactive-sft"]) == "prose"
+    assert main_arm(["untrained", "prose", "other"], ["mixed", "other"]) == "other"
+    assert main_arm(["untrained", "prose"], ["mixed"]) == "prose"
     assert main_arm(["untrained", "mixed"]) == "untrained"
     assert main_arm([]) is None

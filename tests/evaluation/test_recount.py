@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbb.evaluation.answer import equal
-from pbb.evaluation.recount import canonical
+from pbb.evaluation.recount import canonical, verdict
 
 LITERALS = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(max_size=6),
@@ -28,6 +28,12 @@ def test_two_literals_are_written_alike_where_they_are_equal(a: object, b: objec
 @pytest.mark.parametrize("value", [True, False, None, [True], {"a": None}, [None, [False, "true"]]])
 def test_the_words_of_json_are_those_of_python(value: object) -> None:
     assert canonical(json.dumps(value)) == canonical(repr(value)) != canonical("'true'")
+
+
+def test_floats_that_are_only_nearly_equal_are_left_to_others() -> None:
+    row = {"ask": "direct", "expected": "0.123456789"}
+    assert verdict(row | {"parsed": "0.123457"}) is None
+    assert verdict(row | {"parsed": "0.123456789"}) is True and verdict(row | {"parsed": "'a'"}) is None
 
 
 def test_what_is_no_literal_stands_for_itself() -> None:

@@ -207,6 +207,26 @@ def test_a_ratio_is_between_the_control_and_the_higher_ceiling() -> None:
     assert (own["ceiling"], own["ceiling_arm"]) == (0.7, "proactive")
 
 
+def test_a_ratio_is_within_one_model() -> None:
+    rows = [r for arm in ("proactive", "small") for r in cell(10, 20, arm=arm)] + cell(
+        2, 20, arm="stage-1-only"
+    )
+    rows += cell(18, 20, ask="in-context-trace", arm="untrained")
+    rows += [r for arm in ("proactive", "small") for r in cell(12, 20, ask="in-context-trace", arm=arm)]
+    starts = dict.fromkeys(("proactive", "stage-1-only"), "base") | {"small": "other", "untrained": "other"}
+    found = score(pd.DataFrame(rows), recipe="small", starts=starts)["ratios"]
+    assert [(r["arm"], r["ceiling_arm"], r["ceiling"]) for r in found] == [("proactive", "proactive", 0.6)]
+
+
+def test_the_main_arm_is_one_that_reads() -> None:
+    rows = [r for arm in ("demonstrations", "reading", "stage-1-only") for r in cell(10, 20, arm=arm)]
+    said = score(pd.DataFrame(rows), recipe="small", readers=["reading"])
+    assert (said["main_arm"], said["reads"]) == ("reading", True)
+    assert {test["arm_a"] for test in said["tests"]} == {"reading"}
+    said = score(pd.DataFrame(rows), recipe="small", readers=[])
+    assert (said["main_arm"], said["reads"]) == ("demonstrations", False)
+
+
 def test_there_is_a_ratio_for_held_out_inputs_of_programs_only_read_and_for_nothing_else() -> None:
     def asked(**other: Any) -> list[Row]:
         return [

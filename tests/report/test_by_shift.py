@@ -45,3 +45,8 @@ def test_arms_that_were_shown_executions_stand_beside_source_alone(make_run: Cal
 
 def test_scores_without_shifts_leave_no_figure(shared_run: Run) -> None:
     assert by_shift(Scoreboard(shared_run.content())) is None
+
+
+def test_questions_with_the_source_in_the_prompt_alone_leave_no_figure(shared_run: Run) -> None:
+    rows = [row | {"ask": "in-context-trace"} for row in shifts(("proactive", "source_only"))]
+    assert by_shift(Scoreboard(shared_run.content() | {"shifts": rows})) is None

@@ -55,7 +55,7 @@ def test_the_page_shows_the_recipes_curves(make_run: Callable[..., Run]) -> None
     run.recipe["curves"] = [CURVE]
     write_report(**vars(run))
     page = (run.out / "report.html").read_text()
-    assert '<section id="exposures">' in page and 'href="#exposures"' in page
+    assert '<section id="curve-exposures">' in page and 'href="#curve-exposures"' in page
     with (run.out / "figures" / "exposures-io.csv").open(newline="") as file:
         assert {row["at"] for row in csv.DictReader(file)} == {"0", "2.5", ""}
 
@@ -111,6 +111,9 @@ def test_the_page_says_whose_programs_a_curve_is_of(make_run: Callable[..., Run]
         run.recipe["curves"] = [CURVE | {"group": group}]
         write_report(**vars(run))
         page = (
-            (run.out / "report.html").read_text().split('<section id="exposures">')[1].split("</section>")[0]
+            (run.out / "report.html")
+            .read_text()
+            .split('<section id="curve-exposures">')[1]
+            .split("</section>")[0]
         )
         assert f"Accuracy on {whose} programs" in page and f"Accuracy on {other} programs" not in page

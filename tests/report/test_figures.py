@@ -139,6 +139,30 @@ def test_seeds_of_a_stage_share_a_panel(tmp_path: Path) -> None:
     assert chart.wide.count(">after learn</text>") == 1
 
 
+def test_losses_of_rewards_have_no_panel_and_bend_no_axis(tmp_path: Path) -> None:
+    losses = {"learn, seed 0": (2.5, 0.4), "read + run, seed 0": (-0.03, 1e-4)}
+    for number, (first, second) in enumerate(losses.values()):
+        rows = [{"step": 1, "loss": first}, {"step": 2, "loss": second}]
+        rows = [row | {"reward": 0.5} for row in rows] if number else rows
+        (tmp_path / f"{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chart = learning_curves({label: tmp_path / f"{number}.jsonl" for number, label in enumerate(losses)})
+    assert chart is not None and [row["loss"] for row in chart.table] == [2.5, 0.4]
+    assert ">run</text>" not in chart.wide and ">1e-09</text>" not in chart.wide
+
+
+def test_more_stages_than_panels_are_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "0.jsonl"
+    path.write_text(json.dumps({"step": 1, "loss": 2.0}) + "\n")
+    for number in range(1, 30):
+        (tmp_path / f"{number}.jsonl").write_bytes(path.read_bytes())
+    few, many = (
+        learning_curves({f"s{number}, seed 0": tmp_path / f"{number}.jsonl" for number in range(count)})
+        for count in (20, 30)
+    )
+    assert few is not None and " of " not in few.label
+    assert many is not None and "24 of 30 stages" in many.label and len(many.table) == 30
+
+
 def test_smoothing_keeps_constants_and_length() -> None:
     assert smooth([2.0] * 9, 5) == [2.0] * 9
     assert smooth([0.0, 3.0, 0.0], 3) == [1.5, 1.0, 1.5]

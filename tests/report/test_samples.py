@@ -39,6 +39,23 @@ def test_every_arm_shows_the_same_programs_and_calls(make_run: Callable[..., Run
     assert max(lengths.values()) - min(lengths.values()) <= 4
 
 
+def test_a_call_is_shown_in_every_way_that_it_was_asked(make_run: Callable[..., Run]) -> None:
+    """Direct answers are asked on more calls than the others, which costs these none of their places."""
+    run = make_run(arms=("proactive",), count=40, calls=6)
+    frame = pd.read_parquet(run.predictions[0])
+    calls = frame.groupby(["seed", "program", "split"])["call"].transform(lambda c: pd.factorize(c)[0])
+    frame[(frame["ask"] == "direct") | (frame["ask"] == "recall") | (calls < 2)].to_parquet(
+        run.predictions[0]
+    )
+    ways = defaultdict(set)
+    for row in records(samples.embed(run.predictions)):
+        if row["ask"] != "recall":
+            ways[row["group"], row["program"], row["split"], row["call"]].add(row["ask"])
+    programs = {key[:3] for key in ways}
+    complete = Counter(key[:3] for key, asks in ways.items() if len(asks) == 5)
+    assert programs and all(complete[program] >= 1 for program in programs)
+
+
 def test_the_choice_does_not_look_at_outcomes(make_run: Callable[..., Run]) -> None:
     run = make_run(arms=("proactive",), count=60, calls=4)
     before = {(row["program"], row["call"]) for row in records(samples.embed(run.predictions))}

@@ -64,9 +64,14 @@ def test_headline_admits_guessing() -> None:
     )
 
 
-def test_the_best_other_arm_is_named_where_proactive_is_absent() -> None:
-    rows = [row("prose", "trace", 0.4), row("retroactive-grpo", "trace", 0.6), row("mixed", "trace", 0.9)]
-    assert "the model (retroactive-grpo) runs 60 %" in plain(Scoreboard({"scores": rows}))
+def test_the_arm_of_the_tests_is_named_where_proactive_is_absent_and_not_the_best() -> None:
+    rows = [row("mixed", "trace", 0.9), row("prose", "trace", 0.4), row("retroactive-grpo", "trace", 0.6)]
+    said = {"scores": rows, "main_arm": "retroactive-grpo"}
+    assert "the model (retroactive-grpo) runs 60 %" in plain(Scoreboard(said))
+    assert "the model (prose) runs 40 %" in plain(
+        Scoreboard({"scores": rows})
+    )  # as scores before 0.11 are read
+    assert "no arm that read the sources" in plain(Scoreboard(said | {"reads": False}))
     assert "no arm that read the sources" in plain(Scoreboard({"scores": [row("untrained", "trace", 0.0)]}))
 
 

@@ -7,7 +7,9 @@ they are different programs.
 What the level's own stages executed of other programs is `executed`, for lines whose arms have not been through the same. Amortised it costs
 nothing; otherwise it is paid back once so many programs are read that their executions would have been more: `executed` / break-even.
 
-Contract: None stands for more than the largest count. Reciting has no break-even: executions do not tell the source that is recited.
+Contract: None stands for more than the largest count, and of `pays_after` for what that makes of it (fewer than `executed` / largest), or for
+never, where the level is reached at 0. The smallest count stands for itself and anything below, if it is not 0. Reciting has no break-even:
+executions do not tell the source that is recited.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def break_evens(curves: Sequence[Mapping[str, Any]], cell: Cell, seed: int) -> l
                 if len(points) > 1 and level is not None:
                     rows.append(
                         {"curve": curve["name"], "line": label, "ask": ask, "level": curve["level"]}
-                        | {"level_accuracy": float(level["correct"].mean()), "largest": points[-1][0]}
+                        | {"level_accuracy": float(level["correct"].mean())}
+                        | {"smallest": points[0][0], "largest": points[-1][0]}
                         | _found(points, level, curve["executed"].get(label), seed)
                     )
     return rows
@@ -76,6 +79,9 @@ def _found(
     low, high = np.quantile(resampled, [0.025, 0.975], method="nearest").tolist()
     found = {"at": at, "low": low, "high": high}
     pays = {"pays_after": at, "pays_low": high, "pays_high": low}
-    found |= {name: executed / c if executed and 0 < c < math.inf else math.inf for name, c in pays.items()}
+    if executed == 0:
+        found |= dict.fromkeys(pays, 0.0)
+    else:
+        found |= {n: executed / c if executed and 0 < c < math.inf else math.inf for n, c in pays.items()}
     told = {name: float(value) if math.isfinite(value) else None for name, value in found.items()}
     return told | {"executed": executed}

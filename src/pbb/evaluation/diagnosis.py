@@ -78,18 +78,20 @@ class View:
                 yield ask, row
 
 
-def main_arm(arms: Sequence[str]) -> str | None:
-    """The arm that a run is about: proactive, else its first arm that is no control, else its first."""
+def main_arm(arms: Sequence[str], readers: Sequence[str] | None = None) -> str | None:
+    """The arm that a run is about: proactive, else its first arm that is no control (of `readers`, if any is), else its first."""
     if "proactive" in arms:
         return "proactive"
-    return next((arm for arm in arms if arm not in CONTROLS), arms[0] if arms else None)
+    others = [arm for arm in arms if arm not in CONTROLS]
+    read = [arm for arm in others if arm in (readers or ())]
+    return next(iter((*read, *others, *arms)), None)
 
 
 def diagnose(scores: Mapping[str, Any]) -> list[dict[str, str]]:
     """One finding for every signature: {"signature", "verdict", "evidence", "advice"}; pooled seeds where
     there are any."""
     rows = scores["scores"]
-    arm = main_arm([row["arm"] for row in rows])
+    arm = scores.get("main_arm") or main_arm([row["arm"] for row in rows])
     chosen: dict[tuple[str, str, str, str], Mapping[str, Any]] = {}
     for row in rows:
         key = (row["arm"], row["group"], row["split"], row["ask"])

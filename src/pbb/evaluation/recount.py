@@ -36,7 +36,7 @@ def canonical(text: str) -> str:
 
 def _written(value: Any) -> str:
     if isinstance(value, float):
-        return f"float {value:.6g}"
+        return f"float {value:.12g}"
     if isinstance(value, dict):
         return f"dict {sorted((_written(k), _written(v)) for k, v in value.items())}"
     if isinstance(value, (set, frozenset)):

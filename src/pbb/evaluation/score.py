@@ -77,9 +77,14 @@ def score(
     control: str = CONTROL,
     hypotheses: Sequence[Mapping[str, Any]] = (),
     break_even: Sequence[Mapping[str, Any]] = (),
+    readers: Sequence[str] | None = None,
+    starts: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything of `scores.json` but its cost; `seed` draws the bootstraps and permutations.
+
+    readers: the arms whose stages declare w/o IO programs, of which the run's main arm is one. starts: the model that each arm starts from, where
+    they differ: ratios are within one.
 
     Rows: one for every arm, seed, group, split and way of asking; one more with seed "all" where there are
     more seeds than one, the same name in two seeds being two programs. An empty frame gives empty lists.
@@ -95,11 +100,14 @@ def score(
     sampled = {key: part for key, part in _cells(frame[frame["sample"] > 0])}
     cells = dict(_cells(greedy))
     rows = [_row(key, cell, cells, sampled.get(key), seed) for key, cell in cells.items()]
+    first = main_arm([key[0] for key in cells], readers)
     scores: dict[str, Any] = {
         "recipe": recipe,
+        "main_arm": first,
+        "reads": readers is None or first in readers,
         "scores": rows,
-        "ratios": _ratios(cells, ceiling_ask, control, seed),
-        "tests": _tests(cells, seed),
+        "ratios": _ratios(cells, ceiling_ask, control, starts or {}, seed),
+        "tests": _tests(cells, first, seed),
     }
     runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
     held_out = lambda arm, group, ask: cells.get((arm, runs, group, "test", ask))  # noqa: E731
@@ -273,7 +281,11 @@ def _by(cell: pd.DataFrame, name: str, parts: Mapping[Any, Any], seed: int) -> l
 
 
 def _ratios(
-    cells: Mapping[tuple[Any, ...], pd.DataFrame], asks: Mapping[str, str], control: str, seed: int
+    cells: Mapping[tuple[Any, ...], pd.DataFrame],
+    asks: Mapping[str, str],
+    control: str,
+    starts: Mapping[str, str],
+    seed: int,
 ) -> list[Row]:
     """The PBB ratio of every arm but the control, on held-out inputs of the programs that are known by
     source only.
@@ -281,14 +293,17 @@ def _ratios(
     The ceiling is the same arm with the source in its prompt or the base model with it, whichever is the more
     accurate: training can help or hurt reading a source, and the higher ceiling never flatters the arm.
     `control` and `ceiling` are the two accuracies, `ceiling_arm` says whose it was. No row where the control
-    or a ceiling was not asked; a null ratio where the ceiling is not above the control.
+    or a ceiling was not asked, or starts from another model; a null ratio where the ceiling is not above the control.
     """
     rows = []
     for (arm, run, group, split, ask), cell in cells.items():
         below = cells.get((control, run, group, split, ask))
         if ask not in asks or arm == control or group not in UNSEEN or split != "test" or below is None:
             continue
-        candidates = [(name, cells.get((name, run, group, split, asks[ask]))) for name in (arm, BASE)]
+        if starts.get(arm) != starts.get(control):
+            continue
+        bounds = [name for name in (arm, BASE) if starts.get(name) == starts.get(arm)]
+        candidates = [(name, cells.get((name, run, group, split, asks[ask]))) for name in bounds]
         ceilings = [
             (float(part["correct"].mean()), name, part) for name, part in candidates if part is not None
         ]
@@ -306,14 +321,13 @@ def _ratios(
     return rows
 
 
-def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], seed: int) -> list[Row]:
+def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], first: str | None, seed: int) -> list[Row]:
     """The arm of the claim against every other one, on the same held-out questions of programs known by
     source only.
 
     Holm's correction is within a group and way of asking (and seed, or all seeds pooled). Questions that only one of
     the two arms was asked do not enter.
     """
-    first = main_arm([key[0] for key in cells])
     families: dict[tuple[Any, str, str], list[Row]] = {}
     for (arm, run, group, split, ask), other in cells.items():
         ours = cells.get((first, run, group, split, ask))

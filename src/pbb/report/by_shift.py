@@ -53,6 +53,8 @@ def by_shift(board: Scoreboard) -> Chart | None:
 
     asked = {row["ask"] for row in table}
     panels: list[LinePanel] = [(*PANELS[ask], partial(lines, ask=ask)) for ask in PANELS if ask in asked]
+    if not panels:
+        return None
     key = list(zip(looks, names, strict=True))
     wide, narrow = line_panels(panels, max(3, len(panels)), height=190, below="shift of the call", key=key)
     return Chart("by-shift", "Accuracy on held-out texts by the shift of the call", wide, narrow, table)

@@ -1,4 +1,4 @@
-"""Learning curves: the loss of every training stage against its step, read from metrics.jsonl.
+"""Learning curves: the loss of every training stage against its step, read from metrics.jsonl; rewards have a figure of their own.
 
 Contract: a curve is drawn thinned and smoothed, its CSV holds every logged step as it was logged; curves that
 several arms share (one file on disk) are drawn once under all their names.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LABEL = re.compile(r"^(?P<arm>.+?) seed (?P<seed>\d+) / (?P<stage>.+)$")
 _SEED = re.compile(r",? seed \d+")
-_PANELS, _POINTS = 18, 160
+_PANELS, _POINTS = 24, 160
 
 
 def read(path: Path) -> list[Row]:
@@ -67,22 +67,24 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
     panels: dict[tuple[str, str, str], list[list[Row]]] = {}
     table: list[Row] = []
     for path, labels in shared.items():
-        rows = read(path)
+        rows = [
+            row for row in read(path) if "reward" not in row
+        ]  # whose loss lies around 0 whatever is learned
         if not rows:
             continue
         table += [{"stage": " = ".join(labels), "step": row["step"], "loss": row["loss"]} for row in rows]
         panels.setdefault(_panel(labels), []).append(rows)
     if not panels:
         return None
-    losses = [max(row["loss"], 1e-9) for curves in panels.values() for rows in curves for row in rows]
+    losses = [row["loss"] for curves in panels.values() for rows in curves for row in rows]
     low, high = min(losses), max(losses)
-    logarithmic = high / low > 20
+    logarithmic = low > 0 and high / low > 20
 
     def lines(ax: Axes, arm: str, curves: list[list[Row]]) -> None:
         hue = colour(arm)
         for rows in curves:
             stride = max(1, math.ceil(len(rows) / _POINTS))
-            ys = [max(row["loss"], 1e-9) for row in rows]
+            ys = [row["loss"] for row in rows]
             xs = [row["step"] for row in rows]
             if len(rows) > 20:
                 ax.plot(xs[::stride], ys[::stride], color=hue, alpha=0.3, linewidth=1)
@@ -95,7 +97,7 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
             powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
             ax.set_yticks([10.0**n for n in powers], [f"{10.0**n:g}" for n in powers])
             ax.set_yticks([], minor=True)
-        ax.set_ylim(low * 0.8 if logarithmic else 0, high * 1.15)
+        ax.set_ylim(low * 0.8 if logarithmic else min(low * 1.15, 0), high * 1.15)
         ax.grid(True, axis="y", color=svg.RULE, linewidth=1)
         ax.locator_params(axis="x", nbins=4, integer=True)
 
@@ -108,6 +110,10 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
     ]
     wide, narrow = line_panels(shown, columns=3, height=120, below="step", key=[])
     label = "Training loss against step, one panel a stage"
+    if len(panels) > _PANELS:
+        label = (
+            f"Training loss against step, {_PANELS} of {len(panels)} stages, all of which are in the numbers"
+        )
     return Chart("learning-curves", label, wide, narrow, table)
 
 

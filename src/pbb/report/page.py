@@ -140,6 +140,7 @@ def render(
         ],
         "odd": odd,
         "focus": arm_label(board.focus) if board.focus else None,
+        "main_arm": arm_label(board.scores.get("main_arm") or ""),
         "score_tables": main,
         "other_tables": rest,
         "ratios": tables.ratio_table(board),
@@ -172,6 +173,7 @@ def render(
 def _figure(chart: Chart) -> dict[str, Any]:
     return {
         "name": chart.name,
+        "label": chart.label,
         "wide": Markup(svg.inline(chart.wide, f"{chart.name}-wide", chart.label)),
         "narrow": Markup(svg.inline(chart.narrow, f"{chart.name}-narrow", chart.label)),
     }

@@ -77,10 +77,10 @@ def _read(paths: list[Path]) -> tuple[list[Record], int]:
         greedy = [(i, key) for i, key in enumerate(keys) if key["sample"] == 0]
         total += len(greedy)
         lengths: dict[tuple[Any, ...], dict[str, int]] = defaultdict(dict)
-        calls: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+        calls: dict[tuple[Any, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for _, key in greedy:
             lengths[key["seed"], key["group"]][key["program"]] = key["length"]
-            calls[key["seed"], key["program"], key["split"]].add(key["call"])
+            calls[key["seed"], key["program"], key["split"]][key["call"]].add(key["ask"])
         ranks = {
             (seed, group, name): rank
             for (seed, group), programs in lengths.items()
@@ -88,8 +88,9 @@ def _read(paths: list[Path]) -> tuple[list[Record], int]:
         }
         places = {
             (*cell, call): place
-            for cell, names in calls.items()
-            for place, call in enumerate(sorted(names, key=lambda call: _rank(*cell[:2], call)))
+            for cell, asked in calls.items()
+            # those first that were asked in the most ways, so that a call is shown in all of them
+            for place, call in enumerate(sorted(asked, key=lambda c: (-len(asked[c]), _rank(*cell[:2], c))))
         }
         kept = []
         for i, key in greedy:

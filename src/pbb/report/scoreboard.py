@@ -149,14 +149,14 @@ class Scoreboard:
 
     @property
     def focus(self) -> str | None:
-        """The arm that the page is about: proactive, else the best that is no control, else none."""
-        arms = self.arms("source_only")
-        if "proactive" in arms:
-            return "proactive"
+        """The arm that the page is about, that of the tests and the diagnosis, unless it is a control."""
+        arms = [row["arm"] for row in self.rows if row["group"] == "source_only"]
         others = [arm for arm in arms if arm not in CONTROLS]
-        return (
-            max(others, key=lambda arm: max(_answers(self, arm).values(), default=-1.0)) if others else None
+        # scores of older versions do not say which
+        main = self.scores.get("main_arm") or (
+            "proactive" if "proactive" in others else next(iter(others), None)
         )
+        return main if main in others else None
 
 
 def _answers(board: Scoreboard, arm: str) -> dict[str, float]:
@@ -175,7 +175,7 @@ def headline(board: Scoreboard) -> tuple[Markup, list[Markup]]:
     """The finding in one sentence, then those that keep it honest (guessing, ceiling, wrong source)."""
     strong = Markup("<strong>{}</strong>").format
     arm = board.focus
-    if arm is None or not (answers := _answers(board, arm)):
+    if arm is None or not board.scores.get("reads", True) or not (answers := _answers(board, arm)):
         return Markup(
             "This run holds no arm that read the sources and was asked about them without being shown them."
         ), []

@@ -60,10 +60,14 @@ def signed(name: str) -> Callable[[Row], str]:
 
 
 def interval(low: str, high: str, scale: float = 100.0, digits: int = 1) -> Callable[[Row], str]:
+    """An end that is missing beside the other lies without bound (of a ratio whose denominator may be nothing)."""
+
     def read(row: Row) -> str:
-        if row.get(low) is None or row.get(high) is None:
+        ends = row.get(low), row.get(high)
+        if ends == (None, None):
             return EMPTY
-        return f"{scale * row[low]:.{digits}f} to {scale * row[high]:.{digits}f}".replace("-", "−")
+        below, above = (f"{scale * end:.{digits}f}" if end is not None else "∞" for end in ends)
+        return f"{'-' * (ends[0] is None)}{below} to {above}".replace("-", "−")
 
     return read
 
@@ -170,11 +174,14 @@ def score_tables(board: Scoreboard) -> tuple[list[Table], list[Table]]:
 
 
 def ratio_table(board: Scoreboard) -> Table | None:
+    controls = sorted(
+        {arm_label(row.get("control_arm") or "the control arm") for row in board.part("ratios")}
+    )
     columns = [
         Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
         Column("programs", lambda row: group_label(row["group"]), numeric=False),
         Column("seed", lambda row: str(row["seed"])),
-        Column("control", share("control"), "accuracy of stage 1 only, in percent"),
+        Column("control", share("control"), f"accuracy of {' or '.join(controls)}, in percent"),
         Column("ceiling", share("ceiling"), "accuracy with the source in the prompt, in percent"),
         Column(
             "PBB ratio",
@@ -282,7 +289,13 @@ def break_even_table(board: Scoreboard) -> Table | None:
     """How many executions reach what one source gives, and how many sources pay back what learning to read them took."""
 
     def many(name: str) -> Callable[[Row], str]:
-        return lambda row: f"> {row['largest']:g}" if row[name] is None else number(row[name])
+        def read(row: Row) -> str:
+            if row[name] is None:
+                return f"> {row['largest']:g}"
+            below = "≤ " if row[name] == row.get("smallest", 0) > 0 else ""
+            return below + number(row[name])
+
+        return read
 
     def ends(row: Row) -> str:
         return f"{many('low')(row)} to {many('high')(row)}"
