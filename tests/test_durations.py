@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pbb import machine
+from pbb import estimate, machine
 from pbb.durations import SMOLLM2, answering, expected, shown, training
+from pbb.estimate import KNOWN
 from pbb.graph import Step
-from pbb.models import place
 from pbb.recipe import Stage
 
 
@@ -18,12 +19,6 @@ from pbb.recipe import Stage
 def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "amx", lambda: False)
     monkeypatch.setattr(machine, "devices", lambda: 0)
-
-
-def weighing(folder: Path, size: int) -> str:
-    with (folder / "model.safetensors").open("wb") as file:
-        file.truncate(size)  # no block of it is written
-    return str(folder)
 
 
 def test_documents_updates_and_checkpointing_count() -> None:
@@ -48,15 +43,17 @@ def test_amx_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answering(100, "base") < without
 
 
-def test_other_models_take_as_long_as_they_are_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heavy = weighing(tmp_path, 3 * SMOLLM2)
+def test_other_models_take_as_long_as_they_are_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = replace(KNOWN["smollm2 (135 million)"], weights=3 * SMOLLM2)
+    monkeypatch.setattr(estimate, "shape", lambda folder: large)
+    heavy = str(tmp_path)
     assert answering(100, heavy) == pytest.approx(3 * answering(100, "smollm2"))
     assert answering(100, "owner/name") == answering(100, "smollm2")
     without = answering(100, heavy)
     monkeypatch.setattr(machine, "devices", lambda: 1)
     assert answering(100, heavy) < without / 100
-    small = weighing(tmp_path, place.SMALL)
-    assert answering(100, small) == answering(100, "base")
+    (tmp_path / "model.safetensors").write_bytes(b"0")  # of a size with the base
+    assert answering(100, heavy) == answering(100, "base")
 
 
 def test_a_folder_of_runs_shows_how_fast_a_machine_is(tmp_path: Path) -> None:

@@ -227,6 +227,16 @@ def test_a_folder_that_is_there_is_left_alone(recipe: Recipe, tmp_path: Path) ->
     assert not folders.adopt(tmp_path / "other" / "run" / "steps" / step.folder, begun)
 
 
+def test_what_a_step_is_working_on_is_left_to_it(recipe: Recipe, tmp_path: Path) -> None:
+    (step, _) = steps(recipe, "proactive")
+    finished = finish(tmp_path / "other" / "run", step)
+    mine = tmp_path / "steps" / step.folder
+    mine.parent.mkdir()
+    with folders.locked(mine, lambda other: pytest.fail("held"), "a test"):
+        assert not folders.adopt(finished, mine) and not mine.exists()
+    assert folders.adopt(finished, mine)
+
+
 def test_files_are_copied_where_they_cannot_be_linked(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

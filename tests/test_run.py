@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -26,7 +27,7 @@ from pbb import folder as folders  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.graph import Step, ordered  # noqa: E402
 from pbb.progress import Silent  # noqa: E402
-from pbb.run import StepCrashed, execute  # noqa: E402
+from pbb.run import StepCrashed, _Engine, execute  # noqa: E402
 
 
 class Recorder(Silent):
@@ -439,6 +440,22 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     assert not list((tmp_path / "steps").glob("*.broken-*"))
     names = [label for event, label in events(tmp_path) if event == "started"]
     assert len(names) == len(set(names))
+
+
+def test_a_record_that_cannot_be_written_ends_the_run_and_not_the_listening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no closed pipe: to wait for the step would be to wait for ever, once it has more to say than the pipe holds."""
+    event = _Engine._event
+
+    def full(self: Any, word: str, step: Step, **more: Any) -> None:
+        if word == "progress":
+            raise OSError(errno.ENOSPC, "No space left on device", "events.jsonl")
+        event(self, word, step, **more)
+
+    monkeypatch.setattr(_Engine, "_event", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(fake_steps.GRAPHS["asleep"](), tmp_path)
 
 
 def test_a_slow_machine_is_told_more_time(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ SECONDS = {
     "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
 }
 WITHOUT_AMX = {"document": 1.1, "muon": 1.8, "rollout": 1.8, "question": 2.1}
-SMOLLM2 = 269_000_000  # bytes of its weights
+SMOLLM2 = 134_515_008  # weights
 GPU = 300.0  # times two cores, of models that are not small; unchecked
 BELIEF = 30.0  # seconds of steps that must have run before they outweigh what was expected
 
@@ -52,7 +52,7 @@ def answering(questions: int, model: str) -> float:
 
 
 def _each(what: str, model: str) -> float:
-    """Seconds of one document, update of Muon, rollout or question; of a model that is not known by name as its bytes are to SmolLM2's."""
+    """Seconds of one document, update of Muon, rollout or question; of a model that is not known by name as its weights are to SmolLM2's."""
     seconds = SECONDS[what]
     small = place.small(model)
     each = seconds.get(model, seconds["base" if small else "smollm2"])
@@ -60,7 +60,14 @@ def _each(what: str, model: str) -> float:
         each *= WITHOUT_AMX[what]
     if small:
         return each
-    return each * (place.weight_bytes(model) or SMOLLM2) / SMOLLM2 / (GPU if machine.devices() else 1.0)
+    return each * _weights(model) / SMOLLM2 / (GPU if machine.devices() else 1.0)
+
+
+def _weights(model: str) -> int:
+    """How many a model folder has; of what is yet to be had, or unpacked, as many as SmolLM2."""
+    from pbb.estimate import shape
+
+    return shape(Path(model)).weights if Path(model).is_dir() else SMOLLM2
 
 
 def shown(out: Path) -> dict[str, float]:

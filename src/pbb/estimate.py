@@ -126,7 +126,8 @@ def need(
     rows = stage.batch_size // cut // processes
     if stage.grpo:
         longest += stage.grpo.max_tokens
-        rows = min(32, stage.grpo.prompts_per_step * stage.grpo.group_size)
+        # all are kept for the backward pass, but few are as long as they may be, and groups that earn the same are left out
+        rows = math.ceil(0.6 * stage.grpo.prompts_per_step * stage.grpo.group_size)
         documents = stage.grpo.shown(documents) * stage.grpo.group_size
         held += 4 * of.weights * (1 + bool(stage.grpo.kl and not stage.lora))
     if stage.dpo:
@@ -136,7 +137,9 @@ def need(
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
-    size = PROCESS + held // shards + 4 * tokens * kept + 12 * int(WRITTEN * tokens) * of.vocabulary
+    # DPO takes logits of every position, the reference's too
+    head = 18 * tokens if stage.dpo else 12 * int(WRITTEN * tokens)
+    size = PROCESS + held // shards + 4 * tokens * kept + head * of.vocabulary
     return Need(name, documents, longest, int(size))
 
 
@@ -271,7 +274,7 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
     if not small and device is None:
         beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
     if largest.bytes * beside > SPARE * free:
-        raise PbbError(_too_little(recipe, largest, of, beside, free))
+        raise PbbError(_too_little(recipe, largest, of, beside, free, device is not None))
     return [
         *lines,
         f"{recipe.model}: {_count(of.weights)} weights; stage {largest.stage} needs about "
@@ -279,7 +282,7 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
     ]
 
 
-def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int) -> str:
+def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int, gpu: bool) -> str:
     """The error's line, with the smallest change that would fit."""
     stage = recipe.stages[largest.stage]
     documents = math.ceil(recipe.documents(largest.stage))
@@ -298,7 +301,7 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
         remedy = "give --workers 1" if recipe.processes == 1 else "give fewer --processes, and --workers 1"
     else:
         for change in changes:
-            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, False, *out)
+            fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, gpu, *out)
             if fits.bytes * beside <= free:
                 given = " ".join(
                     f"--set stages.{largest.stage}.{k}={str(v).lower()}" for k, v in change.items()

@@ -104,6 +104,7 @@ def run_loaded(
 ) -> RunResult:
     """`run`, for a recipe that is loaded already."""
     places = at_once(workers, threads)
+    settle(recipe)
     steps = graph_of(recipe)
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,14 @@ def run_loaded(
     )
     publish(steps, directory)
     return RunResult(directory, outcome)
+
+
+def settle(recipe: Recipe) -> None:
+    """Have at hand what steps are named by: SmolLM2's are by where its weights come from, which only its folder tells."""
+    if "smollm2" in recipe.starts():
+        from pbb.models.place import folder
+
+        folder("smollm2")
 
 
 def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | None) -> list[Path]:

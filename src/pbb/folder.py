@@ -102,6 +102,11 @@ def adopt(finished: Path, folder: Path) -> bool:
     """
     if folder.exists() or state(finished) != "done":
         return False
+    with open(_lock_of(folder), "a+") as file:
+        return _try_lock(file.fileno()) and not folder.exists() and _linked(finished, folder)
+
+
+def _linked(finished: Path, folder: Path) -> bool:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     names = [Path(name) for name in read_json(finished / "DONE")["outputs"]]
@@ -121,6 +126,10 @@ def adopt(finished: Path, folder: Path) -> bool:
     return True
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
 def set_aside(folder: Path) -> Path:
     """Rename a broken folder to the first free `<folder>.broken-<n>`."""
     number = 1
@@ -138,7 +147,7 @@ def locked(folder: Path, waiting: Callable[[str], None], owner: str, patience: f
     That patience spares a notice where a killed run's last process is still on its way out. The lock is a
     file beside the folder, because the folder itself may be renamed by `set_aside`.
     """
-    with open(folder.with_name(f".{folder.name}.lock"), "a+", encoding="utf-8") as file:
+    with open(_lock_of(folder), "a+", encoding="utf-8") as file:
         until = time.monotonic() + patience
         while not _try_lock(file.fileno()):
             if time.monotonic() > until:

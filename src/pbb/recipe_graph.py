@@ -30,15 +30,18 @@ DOCUMENTS = (
     "pbb.documents.chats",
     "pbb.documents.templates",
 )
-LOAD = tuple(f"pbb.models.{name}" for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub"))
+LOAD = tuple(
+    f"pbb.models.{name}"
+    for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub", "direct", "plain")
+)
 SFT = (
     *(
         f"pbb.training.{name}"
-        for name in ("sft", "passes", "packing", "loop", "adapter", "checkpoint", "muon")
+        for name in ("sft", "head", "passes", "packing", "loop", "adapter", "checkpoint", "muon")
     ),
     *LOAD,
 )
-DECODE = ("pbb.models.decode", "pbb.models.direct", "pbb.models.plain")
+DECODE = ("pbb.models.decode",)
 VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
@@ -307,6 +310,11 @@ def _identity(model: str) -> dict[str, str]:
     from pbb.models import place
 
     folder = place.local(model)
+    if model == "smollm2":
+        from pbb.models.smollm2 import PACKAGED, origin
+
+        # the hub's weights are others than the package's
+        return {"model": model} | ({} if (source := origin()) == PACKAGED else {"origin": source})
     if folder is None:
         return {"model": model}
     digest = hashlib.sha256()

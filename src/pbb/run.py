@@ -226,13 +226,12 @@ class _Engine:
         news = {sources[ready].step.hash: sources[ready] for ready in connection.wait(list(sources), 0.25)}
         for running in news.values():
             ended = bool(connection.wait([running.process.sentinel], 0))
-            try:
-                while running.pipe.poll():
-                    self._hear(running, running.pipe.recv())
-            except (EOFError, OSError):  # closed, and perhaps in the middle of a message if it was killed
+            messages, closed = _received(running.pipe)
+            for message in messages:
+                self._hear(running, message)
+            if closed:
                 running.process.join()
-                ended = True
-            if ended:
+            if ended or closed:
                 self._close(running)
         self._obey_signals()
 
@@ -337,6 +336,17 @@ class _Engine:
         }
         with open(self.run_dir / "events.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(event, ensure_ascii=False) + "\n")
+
+
+def _received(pipe: connection.Connection) -> tuple[list[tuple[Any, ...]], bool]:
+    """What has come, and whether no more can: closed, and perhaps in the middle of a message if the step was killed."""
+    messages: list[tuple[Any, ...]] = []
+    try:
+        while pipe.poll():
+            messages.append(pipe.recv())
+    except (EOFError, OSError):
+        return messages, True
+    return messages, False
 
 
 def _kill(process: Any, number: int) -> None:

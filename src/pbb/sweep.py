@@ -26,7 +26,7 @@ from typing import Any, Literal, Protocol
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, graph_of, load, publish, share, tell_environment
+from pbb.experiment import as_yaml, graph_of, load, publish, settle, share, tell_environment
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
@@ -110,6 +110,7 @@ def points(
         chosen = dict(zip(axes, values, strict=True))
         changes = [*settings, *(f"{key}={json.dumps(value, default=str)}" for key, value in chosen.items())]
         loaded = load(recipe, changes, model, seeds)
+        settle(loaded)
         found.append(Point(chosen, loaded, graph_of(loaded)))
     return found
 
@@ -131,9 +132,9 @@ def sweep(
     root = (out / found[0].recipe.name / "sweep").absolute()
     (root / "steps").mkdir(parents=True, exist_ok=True)
     progress = Progress(root, found)
-    share(ordered(step for point in found for step in point.steps), root, out, display)
+    donors = share(ordered(step for point in found for step in point.steps), root, out, display)
     if any(folders.state(root / "steps" / step.folder) != "done" for point in found for step in point.steps):
-        tell_environment(root, threads)
+        tell_environment(root, threads, donors)
     if tasks is None:
         _serial(progress, workers, threads, display, tell)
     else:

@@ -115,6 +115,8 @@ def work(task: Task, pipe: Connection) -> None:
 def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     state = folders.state(task.folder)
     if state == "done":
+        # left where a kill struck just after the last word
+        shutil.rmtree(task.folder / folders.RESUME_FROM, ignore_errors=True)
         return ("reused",)
     if state == "broken":
         aside = folders.set_aside(task.folder)

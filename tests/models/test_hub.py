@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,7 +39,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[bool]]:
 
 def model(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "model-00001-of-00002.safetensors").touch()
+    parts = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    index = {"weight_map": dict(zip("ab", parts, strict=True))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name in (*parts, "tokenizer.json"):
+        (folder / name).touch()
     return folder
 
 
@@ -53,6 +58,16 @@ def test_what_the_cache_has_is_taken_without_asking_the_hub(
 def test_half_a_download_is_finished(tmp_path: Path, answers: Callable[..., list[bool]]) -> None:
     asked = answers(tmp_path, model(tmp_path / "there"))
     assert snapshot("owner/model@v1") == tmp_path / "there"
+    assert asked == [True, False]
+
+
+@pytest.mark.parametrize("missing", ["model-00002-of-00002.safetensors", "tokenizer.json"])
+def test_a_download_that_lacks_a_part_is_finished(
+    missing: str, tmp_path: Path, answers: Callable[..., list[bool]]
+) -> None:
+    (model(tmp_path / "here") / missing).unlink()
+    asked = answers(tmp_path / "here", model(tmp_path / "there"))
+    assert snapshot("owner/model") == tmp_path / "there"
     assert asked == [True, False]
 
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pbb.errors import PbbError
 from pbb.models import smollm2
+from pbb.recipe_graph import _identity
 
 REAL = Path("~/.cache/pbb/smollm2-135m-instruct").expanduser()
 
@@ -136,3 +137,13 @@ def test_the_real_model_speaks() -> None:
     ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
     answer = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
     assert "Paris" in tokenizer.decode(answer)
+
+
+def test_where_the_weights_are_from_names_the_steps(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the package holds is not bit-equal to what the hub has."""
+    monkeypatch.setattr(smollm2, "write", fake_write)
+    assert smollm2.origin() == smollm2.PACKAGED and _identity("smollm2") == {"model": "smollm2"}
+    smollm2.folder()
+    for told, more in ((smollm2.PACKAGED, {}), (smollm2.HUB_ID, {"origin": smollm2.HUB_ID})):
+        (smollm2.folder() / "origin.json").write_text(json.dumps({"origin": told}))
+        assert _identity("smollm2") == {"model": "smollm2"} | more

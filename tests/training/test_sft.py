@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 from pbb.models.direct import supports
 from pbb.models.load import load
 from pbb.training.checkpoint import SEAL
-from pbb.training.sft import WINDOW, Settings, Tokens, batches, sft
+from pbb.training.sft import WINDOW, Settings, Tokens, _Lean, batches, sft
 
 Refused = Callable[..., AbstractContextManager[None]]
 Make = Callable[[int], LlamaForCausalLM]
@@ -473,3 +473,22 @@ def test_a_loss_that_is_no_number_is_refused(training: Training, refused: Refuse
     with refused("training", "not a number", "learning_rate"):
         t.run()
     assert not (t.out / "model").exists()
+
+
+def test_the_last_step_is_told_and_a_last_loss_that_is_no_number_refused(
+    training: Training, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 51 steps every second one is logged."""
+    t = training()
+    t.run(docs=documents(51 * BATCH))
+    assert [row["step"] for row in t.rows()] == [*range(2, 51, 2), 51]
+    made: list[torch.Tensor] = []
+    summed = _Lean._summed
+
+    def last(self: Any, inputs: Any) -> torch.Tensor:
+        made.append(summed(self, inputs))
+        return made[-1] * (float("nan") if len(made) == 51 else 1)
+
+    monkeypatch.setattr(_Lean, "_summed", last)
+    with refused("not a number after 51 steps"):
+        training().run(docs=documents(51 * BATCH))

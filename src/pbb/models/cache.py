@@ -24,8 +24,8 @@ def once(what: str, name: str, make: Callable[[Path, Path], None]) -> Path:
     Raises:
         PbbError: the cache cannot be written, or what `make` raises; `what` begins the line.
     """
-    cache = Path(os.environ.get("PBB_CACHE") or "~/.cache/pbb").expanduser()
-    target = cache / name
+    target = cached(name)
+    cache = target.parent
     if complete(target):
         return target
     try:
@@ -41,6 +41,11 @@ def once(what: str, name: str, make: Callable[[Path, Path], None]) -> Path:
             f"{what}: {cache}: cannot be written ({error}): make room (2 GB) or name a folder in PBB_CACHE"
         ) from error
     return target
+
+
+def cached(name: str) -> Path:
+    """Where the cache's folder `name` is, or will be."""
+    return Path(os.environ.get("PBB_CACHE") or "~/.cache/pbb").expanduser() / name
 
 
 def complete(path: Path) -> bool:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pbb.errors import PbbError
 from pbb.models.direct import Direct, supports
 from pbb.models.plain import Plain
 
@@ -63,6 +64,9 @@ def decode(
         logprobs: whether to return them.
         report: called at the start and after every batch with (work done, work in all), in tokens read and, at most, written: rows
             are taken in order of their limits, so those that are done say little of those that are left.
+
+    Raises:
+        PbbError: a model that is not computed by `Direct` has too few positions.
     """
     results = [Generation([], False) for _ in prompts]
     order = sorted(
@@ -76,9 +80,14 @@ def decode(
     model.eval()
     try:
         runner: Direct | Plain = Plain(model, pad)
+        columns = max((len(prompts[b[-1]]) + max(limits[i] for i in b) for b in batches), default=0)
+        room = getattr(model.config, "max_position_embeddings", None)
         if batches and supports(model):
-            columns = max(len(prompts[b[-1]]) + max(limits[i] for i in b) for b in batches)
             runner = Direct(model, len(batches[0]), columns)
+        elif room and columns > room:
+            raise PbbError(
+                f"decoding: a prompt and its answer may have {columns} tokens and the model reads {room}: shorten them, or take another model"
+            )
         work = {i: len(prompts[i]) + limits[i] for i in order}
         done, total = 0, sum(work.values())
         if order:

@@ -6,12 +6,15 @@ names a commit, tag or branch. Only safetensors are fetched: a pickle is a progr
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pbb.errors import PbbError
 
 # "model*": some hubs hold the same weights twice (consolidated.safetensors, original/), or adapters beside them.
 WANTED = ("*.json", "*.txt", "*.model", "*.jinja", "model*.safetensors")
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 def snapshot(name: str) -> Path:
@@ -50,7 +53,7 @@ def snapshot(name: str) -> Path:
         except LocalEntryNotFoundError:
             found = get(local=False)
         else:
-            if not _weights(found):  # a download that was stopped
+            if not _whole(found):  # a download that was stopped
                 found = get(local=False)
     except HFValidationError as error:
         raise PbbError(
@@ -81,3 +84,15 @@ def snapshot(name: str) -> Path:
 
 def _weights(folder: Path) -> bool:
     return any(folder.glob("model*.safetensors"))
+
+
+def _whole(folder: Path) -> bool:
+    """Whether all weights are there that are spoken of, and something of a tokenizer."""
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+        parts = set(index["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        parts = {"model.safetensors"}
+    return all((folder / part).exists() for part in parts) and any(
+        (folder / name).exists() for name in TOKENIZERS
+    )

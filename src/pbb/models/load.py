@@ -16,8 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from pbb.errors import PbbError
+from pbb.models.direct import supports
 from pbb.models.fitness import mend
 from pbb.models.place import architecture, folder
+from pbb.models.plain import stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +66,8 @@ def load(name: str, *, on_gpu: bool = True) -> tuple[PreTrainedModel, PreTrained
     """Model and tokenizer, in float32, on the GPU if there is one and `on_gpu`; without GPU eager attention (fused is slower at these lengths).
 
     Raises:
-        PbbError: the model is missing or cannot be read, its architecture is unknown, or its tokenizer has no end token or none to pad with.
+        PbbError: the model is missing or cannot be read, its architecture is unknown or cannot be decoded, or its tokenizer has no end token or
+            none to pad with.
     """
     # float32 storage, bfloat16 inside matrix products where the processor has them: half to three times the speed.
     torch.set_float32_matmul_precision("medium")
@@ -93,7 +96,10 @@ def load(name: str, *, on_gpu: bool = True) -> tuple[PreTrainedModel, PreTrained
             f"model: {name}: its tokenizer has more tokens than its embedding: get the folder again"
         )
     model.config.use_cache = False
-    return model.to("cuda") if on_gpu and torch.cuda.is_available() else model, tokenizer
+    model = model.to("cuda") if on_gpu and torch.cuda.is_available() else model
+    if not supports(model):
+        stepwise(model, name, int(tokenizer.pad_token_id))
+    return model, tokenizer
 
 
 def autocast_pays() -> bool:

@@ -61,13 +61,10 @@ def folder(name: str) -> Path:
 
 def small(name: str) -> bool:
     """Whether a model is of the size of those that come with pbb, so that as many train side by side as there are cores."""
-    return name in EMBEDDED or 0 < weight_bytes(name) <= SMALL
-
-
-def weight_bytes(name: str) -> int:
-    """Bytes of the weights of a model folder; 0 for any other name."""
-    weights = Path(name).glob("*.safetensors") if Path(name).is_dir() else ()
-    return sum(path.stat().st_size for path in weights)
+    if name in EMBEDDED:
+        return True
+    weights = list(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
+    return 0 < sum(path.stat().st_size for path in weights) <= SMALL
 
 
 def architecture(name: str, folder: Path) -> dict[str, Any]:

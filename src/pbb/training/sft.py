@@ -9,7 +9,6 @@ batch and train on the same batches: their losses and gradients are those of one
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from trl import SFTConfig, SFTTrainer
 from trl.models.utils import _ForwardRedirection
 
 from pbb.errors import PbbError
+from pbb.training import head
 from pbb.training.adapter import adapted, bare
-from pbb.training.loop import Journal, Report, arguments, optimizer, products, single, train
+from pbb.training.loop import Journal, Report, arguments, fits, optimizer, products, single, train
 from pbb.training.loop import Settings as Settings
 from pbb.training.loop import save as save
 from pbb.training.packing import WIDE, Packed, exact
@@ -98,13 +98,8 @@ class _Lean(SFTTrainer):
         with products(self.settings):
             read = {name: value for name, value in inputs.items() if name != "labels"}
             hidden = inner.base_model(**read, use_cache=False).last_hidden_state[:, :-1]
-            logits = inner.get_output_embeddings()(hidden.flatten(0, 1)[rows])
-        return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-
-
-def _room(model: PreTrainedModel) -> int:
-    """The longest sequence that the model has positions for."""
-    return int(getattr(model.config, "max_position_embeddings", None) or sys.maxsize)
+            scores = head.logits(inner, hidden.flatten(0, 1)[rows])
+        return torch.nn.functional.cross_entropy(scores.float(), labels, reduction="sum")
 
 
 def sft(
@@ -123,15 +118,11 @@ def sft(
 
     Raises:
         PbbError: there is nothing to train on, a document is longer than the model can read, the model cannot read packed documents, there
-            are other than the settings' processes, or the loss is no longer a number.
+            are other than the settings' processes, its head is not known, or the loss is no longer a number.
     """
     if not documents:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
-    longest, room = max(len(p) + len(c) for p, c in documents), _room(model)
-    if longest > room:
-        raise PbbError(
-            f"training: a document has {longest} tokens and the model reads {room}: shorten it, or take another model"
-        )
+    fits(max(len(p) + len(c) for p, c in documents), model, "a document has")
     order = batches([len(p) + len(c) for p, c in documents], settings.batch_size, settings.seed)
     rows = [documents[i] for i in order]
     steps = -(-len(rows) // settings.batch_size)
@@ -168,6 +159,7 @@ def sft(
         span=every,
     )
     packed = None
+    head.exact(model)
     if settings.packing:
         exact(model)
         packed = Packed(int(tokenizer.pad_token_id), WIDE * int(model.config.get_text_config().hidden_size))
