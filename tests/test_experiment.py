@@ -116,7 +116,9 @@ def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
 def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = ["data.io=20", "data.source_only=5", "stages.read-slow={like: read, learning_rate: 1.0e-4}"]
+    small = ["data.io=20", "data.source_only=5", "stages.read-slow={like: read, exposures: 0.5}"]
+    small += ["stages.read slow={like: read, exposures: 0.25}"]  # is called alike as a file
+    small += [f"arms.{arm}={{stages: [{arm}]}}" for arm in ("read-slow", "read slow")]
     made: list[str] = []
 
     def stopped(some: list[Step], work: Path, display: object) -> None:
@@ -136,6 +138,7 @@ def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
     written = make_data(loaded, tmp_path, None)
     names = [path.name for path in written]
     assert len(names) == len(set(names)) == len(list(tmp_path.iterdir()))
+    assert {"documents-read-slow-seed-0.jsonl", "documents-read-slow-seed-0.2.jsonl"} < set(names)
     assert made and not (tmp_path / ".making").exists()
 
 

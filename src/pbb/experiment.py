@@ -177,7 +177,9 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
         sources = [source for source in sources if source.name != "metrics.jsonl"]
         for source in sources:
             name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
-            written.append(out / f"{name}.jsonl")
+            taken = sum(path.stem == name or path.stem.startswith(f"{name}.") for path in written)
+            # stages may be called alike but for a sign
+            written.append(out / f"{name}{f'.{taken + 1}' if taken else ''}.jsonl")
             _write_if_new(written[-1], source.read_bytes())
     shutil.rmtree(work)
     return [*written, write_card(recipe.title, recipe.about, written, out)]
