@@ -169,7 +169,7 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
 
     steps = [step for step in graph_of(recipe) if step.kind in DATA_KINDS]
     out.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
     work = out / ".making"  # stays where this is stopped, so that the same command continues
     execute(steps, work, display=display)
     for step in {step.hash: step for step in steps}.values():  # stages may share their documents

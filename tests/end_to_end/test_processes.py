@@ -60,7 +60,8 @@ def test_a_run_in_two_processes_is_stopped_and_goes_on(command: Command, tmp_pat
     assert [json.loads(path.read_text()).get("processes") for path in trained] == [2, 2]
     others = [path for path in run.glob("steps/*-*/DONE") if path not in trained]
     assert not any("processes" in json.loads(path.read_text()) for path in others)
-    assert '--launch torchrun --processes 2"' in (run / "steps" / report(run) / "inputs.json").read_text()
+    said = json.loads((run / "steps" / report(run) / "inputs.json").read_text())
+    assert said["config"]["command"] == f"pbb run runs/two_arms/{run.name}/recipe.yaml"
     code, out, err = pbb_says("audit", str(run), "--only", "train", "--json", cwd=tmp_path)
     assert code == 0, out + err
 
