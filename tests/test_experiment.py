@@ -16,7 +16,16 @@ import pytest
 
 import pbb.experiment
 from pbb import folder as folders
-from pbb.experiment import as_yaml, evaluations, find_evaluation, find_run, make_data, share, tell_environment
+from pbb.experiment import (
+    as_yaml,
+    evaluations,
+    find_evaluation,
+    find_run,
+    make_data,
+    publish,
+    share,
+    tell_environment,
+)
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
@@ -266,6 +275,22 @@ def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path)
     scores.write_text("{}")
     os.utime(scores, (11, 11))
     assert find_run("small", tmp_path).name == "finished"
+
+
+def test_figures_that_a_report_has_no_more_go_with_it(recipe: Recipe, tmp_path: Path) -> None:
+    report = graph(recipe)[-1]
+    made = tmp_path / "steps" / report.folder
+    for name in ("figures/rewards.svg", "figures/rewards.csv", "tables/scores.csv", "report.html"):
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text("new")
+    for name in ("figures/gone.svg", "figures/rewards.svg", "tables/gone.csv", "figures/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    publish([report], tmp_path)
+    there = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("*s/*.*")}
+    assert there == {
+        "figures/rewards.svg": "new", "figures/rewards.csv": "new", "tables/scores.csv": "new", "figures/notes.txt": "old",
+    }  # fmt: skip
 
 
 def test_other_environments_in_which_steps_were_made_are_kept(

@@ -377,7 +377,7 @@ def _git_revision() -> str | None:
 
 
 def publish(steps: Sequence[Step], directory: Path) -> None:
-    """Lay results beside the recipe, where a person looks for them; each file changes atomically."""
+    """Lay results beside the recipe, where a person looks for them; each file changes atomically, and what an older report had besides goes."""
     for kind in ("score", "report"):
         for step in steps:
             if step.kind == kind:
@@ -389,6 +389,15 @@ def publish(steps: Sequence[Step], directory: Path) -> None:
                         target.parent.mkdir(exist_ok=True)
                         if not target.exists() or not filecmp.cmp(source, target, shallow=False):
                             folders.write_atomically(target, source.read_bytes())
+                if kind == "report":
+                    drawn = [
+                        p
+                        for files in ("figures/*.svg", "figures/*.csv", "tables/*.csv")
+                        for p in directory.glob(files)
+                    ]
+                    for old in drawn:
+                        if not (folder / old.relative_to(directory)).exists():
+                            old.unlink()
 
 
 def _write_if_new(path: Path, data: bytes) -> None:
