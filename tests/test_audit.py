@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from pbb import audit_checks
-from pbb.audit import Made, again
+from pbb.audit import Finding, Made, again
 from pbb.documents.corpus import planted
 from pbb.evaluation import ask
 from pbb.evaluation.ask import Question, judge
 from pbb.graph import Step
-from pbb.programs.program import Example, Facts, Program
+from pbb.programs.program import Example, Facts, Program, write_programs
 
 
 def foreign(name: str, witness: Path, k: int) -> Program:
@@ -54,3 +54,21 @@ def test_data_whose_programs_would_be_executed_is_not_made_again(tmp_path: Path)
     assert (found.verdict, "not executed" in found.detail) == ("not checked", True)
     with pytest.raises(ModuleNotFoundError):  # so that nothing but the permission keeps it from being made
         again(Made(tmp_path, {"config": {}, "parents": {}}, step, ""), "programs.jsonl", "programs")
+
+
+def test_an_output_that_execution_does_not_give_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the program is what pbb makes again: then pbb itself has written it down wrongly."""
+    fine = Finding("made again", "agrees", "")
+    monkeypatch.setattr(audit_checks, "again", lambda *_: fine)
+    m = Made(
+        tmp_path, {"kind": "programs", "config": {"data": {"family": "arithmetic"}, "seed": 0}}, None, ""
+    )
+    for output, verdict in ((5, "agrees"), (6, "differs")):
+        given: dict[str, Any] = {"family": "arithmetic", "group": "io", "facts": Facts(length=1)}
+        example = Example(args=[3], output=output, split="test")
+        source = "def Zib(x):\n    return x + 2\n"
+        made = Program(name="Zib", entry="Zib", source=source, examples=[example], **given)
+        write_programs([made], tmp_path / "programs.jsonl")
+        assert [f.verdict for f in audit_checks.programs(m)] == ["agrees", verdict]

@@ -244,7 +244,7 @@ def _made_here(m: Made) -> bool:
         return False
     record = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
     source = Made(folder, record, m.step.parents["programs"], m.why)
-    return source.config["data"]["family"] in OURS and _ours(source, again(source, "programs.jsonl", ""))
+    return _ours(source, again(source, "programs.jsonl", ""))
 
 
 def _asked_again(m: Made, rows: list[dict[str, Any]], asked: list[Question]) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,6 @@ def _ended(events: Path) -> Iterator[tuple[str, float, float]]:
                 continue
 
 
-def expected(steps: Iterable[Step], slower: dict[str, float]) -> dict[str, float]:
+def expected(steps: Iterable[Step], slower: Mapping[str, float]) -> dict[str, float]:
     """By hash: the seconds that steps will take where they are so many times as long as guessed."""
     return {step.hash: step.expected_seconds * slower.get(step.kind, 1.0) for step in steps}

@@ -27,6 +27,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from pbb import folder as folders
+from pbb.durations import BELIEF, expected
 from pbb.errors import PbbError
 from pbb.graph import Step, critical_seconds, modules_needed, ordered, seconds_left
 from pbb.machine import available_cores
@@ -35,7 +36,6 @@ from pbb.worker import Task, thread_environment, warm, work
 
 EVENT_EVERY = 5.0  # seconds between two "progress" events of one step
 DRAW_EVERY = 0.5  # seconds between two estimates of the time left
-BELIEF = 30.0  # seconds of steps that must have run before they outweigh what was expected
 GRACE = 10.0  # seconds that a stopped step has before it is killed
 
 
@@ -120,7 +120,7 @@ class _Engine:
         self.steps, self.run_dir, self.display = steps, run_dir.absolute(), display
         self.workers, self.threads, self.preload = workers, threads, preload
         self.critical = critical_seconds(steps)
-        self.guessed = {step.hash: step.expected_seconds * slower.get(step.kind, 1.0) for step in steps}
+        self.guessed = expected(steps, slower)
         self.running: dict[str, _Running] = {}
         self.done: set[str] = set()
         self.signals: list[int] = []
