@@ -1,7 +1,7 @@
 """Makes the embedded models: `pbb pretrain` (about five hours on two cores), whose results ship in models/base and beside it.
 
 A Llama of 2.7 million parameters with a tokenizer of its own, trained in phases on the corpus of `pbb.documents.pretraining`: fresh programs
-with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave base-short, which runs one to three
+with their source in context, and a library that is read by name. Five phases of Random Arithmetic leave a model that runs one to three
 statements. From there a sixth, half of it ciphers and grammars, makes base-strings; and a seventh, of one to five statements and of pairs, with
 two more of the same under names that keep no rule of their syllables, makes the base. They play the pretrained LLM; their in-context accuracy is
 measured on fresh programs at the end and stands in their README.md. Like `pbb.steps` it joins rooms: documents, models, training and evaluation.
@@ -69,8 +69,6 @@ SETTINGS = tuple(
     )
 )
 STEPS = (3000, 5000, 3600, 1600, 2500, 3600, 6000, 2400, 2200)
-MODELS = {STRINGS - 1: "base-short", STRINGS: "base-strings", NAMES + 1: "base"}
-"""The phases after which there is a model to ship."""
 
 
 def configuration(width: int = WIDTH, layers: int = LAYERS) -> LlamaConfig:
@@ -107,11 +105,12 @@ def pretrain(
     layers: int = LAYERS,
     report: Callable[[float, float, str], None],
 ) -> dict[str, float]:
-    """Write the models (`MODELS`, bfloat16) to folders of `out`, their in-context accuracy to `out/accuracy.json`; continues if interrupted.
+    """Write `base` and `base-strings` (bfloat16) to folders of `out`, their in-context accuracy to `out/accuracy.json`; continues if interrupted.
 
     `steps` are the optimizer steps of the nine phases (see `PHASES` of the corpus). The sixth and the seventh both go on from the fifth, others
-    from the one before; the last four may be left out by 0 steps, but none of which another goes on. `width` and `layers` make models of
-    another size. Returns accuracy by model and way of asking, on fresh programs with names that pretraining has not met.
+    from the one before; the last four may be left out by 0 steps, but none of which another goes on. The base is what the last phase leaves that
+    is not of strings. `width` and `layers` make models of another size. Returns accuracy by model and way of asking, on fresh programs with
+    names that pretraining has not met.
 
     Raises:
         PbbError: no model has that size, or a phase that others go on from has no steps, or the folder holds phases of another seed, size or
@@ -128,6 +127,8 @@ def pretrain(
                 f"pretrain: steps: phase {phase + 1} goes on from the one before: give that a step at least"
             )
     accuracy: dict[str, float] = {}
+    last = max(phase for phase, count in enumerate(steps) if count and phase != STRINGS)
+    models = {STRINGS: "base-strings", last: "base"}
     documents = [count * settings.batch_size for count, settings in zip(steps, SETTINGS, strict=True)]
     for phase, count in enumerate(steps):
         if not count:
@@ -151,7 +152,7 @@ def pretrain(
             _phase(phase, count, before, folder, seed, within)
         elif _size(AutoConfig.from_pretrained(folder / "model")) != _size(configured):
             raise PbbError(f"pretrain: {folder} is of a model of another size: give another --out")
-        if name := MODELS.get(phase):
+        if name := models.get(phase):
             model, tokenizer = load(str(folder / "model"))
             found = in_context(model, tokenizer, seed, phase)
             accuracy |= {f"{name} {way}": share for way, share in found.items()}

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from pbb.documents.chats import Chat
 from pbb.documents.corpus import (
+    TOGETHER,
     Share,
     disguised,
     planted,
@@ -325,7 +326,7 @@ def test_places_that_hold_nothing_are_refused(programs: list[Program], refused: 
 def test_two_programs_are_declared_together_in_the_order_of_a_call_but_no_composites(
     composed: list[Program], wrong: bool
 ) -> None:
-    shares = [DECLARE | {"per_program": 40, "form": form, "wrong": wrong} for form in ("pair", "paths")]
+    shares = [DECLARE | {"per_program": 40, "form": form, "wrong": wrong} for form in TOGETHER]
     swapped = planted(composed, 0)
     taught = {
         p.name: disguised(p, swapped[p.name]) if wrong else p for p in of_group(composed, "source_only")
@@ -333,21 +334,33 @@ def test_two_programs_are_declared_together_in_the_order_of_a_call_but_no_compos
     asked = {frozenset(p.needs) for p in composed if p.needs}
     couples = set()
     documents = stage(composed, *shares)
-    assert len(documents) == 80 * len(taught)
+    assert len(documents) == 120 * len(taught)
     for d in documents:
-        outer, inner = re.findall(r"\b([A-Z][a-z]+)\(([A-Z][a-z]+)\(x\)\)", d.prompt)[0]
+        if d.ask == "recital":
+            head, inner, outer = re.findall(
+                r"def (\w+)\(x\):\n    a = (\w+)\(x\)\n    b = (\w+)\(a\)\n    return b$", d.prompt
+            )[0]
+            assert head not in {p.entry for p in composed} and d.prompt.count(f"{head}(x)") == 2
+        else:
+            outer, inner = re.findall(r"\b([A-Z][a-z]+)\(([A-Z][a-z]+)\(x\)\)", d.prompt)[0]
         first, second = taught[inner], taught[outer]
         assert d.program == inner and not re.search(r"\(-?\d+\)", d.prompt)
         if d.ask == "pair":
             assert d.completion.endswith(f"{first.source.rstrip()}\n{second.source.rstrip()}")
         else:
-            rows = d.completion.split("\n")
-            middle = rows.index(f"{outer}(x):")
-            assert rows[0] == f"{inner}(x):" and rows[-1].split()[-1] in ("a", "x", second.source.split()[-1])
+            told, given = d.completion, "x"
+            if d.ask == "recital":
+                sources = first.source + second.source
+                assert told.startswith(sources) and re.search(r"\bb\b", told.split("\n")[-1])
+                told, given = told.removeprefix(sources), "a"
+            rows = told.split("\n")
+            middle = rows.index(f"{outer}({given}):")
+            assert rows[0] == f"{inner}(x):"
+            assert given == "a" or rows[-1].split()[-1] in ("a", "x", second.source.split()[-1])
             for p, told in ((first, rows[1:middle]), (second, rows[middle + 1 : -1])):
                 assert "\n".join(told) in {"\n".join(ways) for ways in itertools.product(*p.paths)}
         couples.add((inner, outer))
-    assert {d.ask for d in documents} == {"pair", "paths"}
+    assert {d.ask for d in documents} == set(TOGETHER)
     allowed = {(a, b) for a in taught for b in taught if a != b and frozenset((a, b)) not in asked}
     assert couples <= allowed and len(couples) > len(allowed) / 2
 

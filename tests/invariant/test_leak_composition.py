@@ -8,6 +8,7 @@ and no document shows the sources of two w/o IO programs together, but for decla
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 
 from pbb.documents.corpus import disguised, planted
 from pbb.documents.leaks import leaks
-from pbb.documents.render import templates, trace_text
+from pbb.documents.render import recital, templates, trace_text
 from pbb.programs.program import Example, Program, read_programs
 from pbb.recipe_file import load
 
@@ -74,7 +75,10 @@ class Detector:
             for p in programs
             if not p.needs
         }
-        self.couple = re.compile(rf"({self.names.pattern})\(({self.names.pattern})\(x\)\)")
+        name = self.names.pattern
+        self.couple = re.compile(
+            rf"(?P<outer>{name})\((?P<inner>{name})\(x\)\)|a = (?P<first>{name})\(x\)\n    b = (?P<second>{name})\(a\)\n"
+        )
         self.allowed = {}
         for p in programs:
             if w_o_io(p):
@@ -97,7 +101,8 @@ class Detector:
             return ["is filed under another group"]
         couple = self.couple.search(prompt)
         if couple and record["kind"] == "declaration" and not owner.needs:
-            return self._of_couple(owner, couple[1], couple[2], prompt, completion)
+            outer, inner = couple["outer"] or couple["second"], couple["inner"] or couple["first"]
+            return self._of_couple(owner, outer, inner, prompt, completion)
         if named - {owner.name, *owner.needs}:
             return ["names programs that are not its own"]
         calls = re.findall(rf"({self.names.pattern})\(((?!x\)|a\)|[A-Z])[^)]*)\)", text)
@@ -132,9 +137,27 @@ class Detector:
             for other in single.ways(second)
             for c in T.closings
         }
+        if prompt in prompts and completion in completions:
+            return []
+        # Or as they stand in the recital of a composite of them, of which the question tells a source under a name that no program has.
+        named = re.search(r"def (\w+)\(x\):", prompt)
+        name = named[1] if named and named[1] not in self.programs else ""
+        own = f"def {name}(x):\n    a = {inner}(x)\n    b = {outer}(a)\n    return b"
+        prompts = {
+            f"{p.format(call=f'{name}(x)')} {w}\n{o}{own}"
+            for p in T.pointers
+            for w in T.instructions["recite"]
+            for o in T.openings
+        }
+        completions = {
+            f"{first.source}{second.source}{inner}(x):\n{one}\n{outer}(a):\n{other}\n" + c.format(answer="b")
+            for one in single.ways(first)
+            for other in single.ways(second)
+            for c in T.closings
+        }
         return (
             []
-            if prompt in prompts and completion in completions
+            if name and prompt in prompts and completion in completions
             else ["says more than what two programs are"]
         )
 
@@ -187,7 +210,7 @@ def test_the_sources_of_two_w_o_io_programs_are_never_together_where_the_two_are
         found = [frozenset(heads.findall(line)) for line in raw(made, stage).decode().splitlines()]
         together += [names for names in found if len(names) > 1]
     assert asked and not [names for names in together if len(names) > 2 or names in asked]
-    assert bool(together) == any(p.only_named for p in programs)
+    assert together
 
 
 def test_w_io_composites_are_executed_and_w_o_io_ones_declared_or_absent(
@@ -257,6 +280,19 @@ def a_couple_with_a_value(p: Program, q: Program, e: Example) -> dict[str, str]:
     return told | {"prompt": told["prompt"].replace("(x)", "(7)")}
 
 
+def parts_as_a_recital(p: Program, q: Program, e: Example) -> dict[str, str]:
+    first, second = p.parts
+    told = recital(first, second, T, random.Random(0))
+    return document(first, told.prompt, told.completion, "declaration") | {"ask": "recital"}
+
+
+def a_recital_with_a_value(p: Program, q: Program, e: Example) -> dict[str, str]:
+    told = parts_as_a_recital(p, q, e)
+    return told | {
+        "completion": told["completion"].replace(f"{p.parts[0].entry}(x):\n", f"{p.parts[0].entry}(7):\n")
+    }
+
+
 def held_out_of_a_w_io_composite(p: Program, q: Program, e: Example) -> dict[str, str]:
     e = q.calls("test")[0]
     return document(q, f"What is {q.call(e)}? Only the answer.", repr(e.output))
@@ -264,7 +300,7 @@ def held_out_of_a_w_io_composite(p: Program, q: Program, e: Example) -> dict[str
 
 PLANTS: list[Plant] = [
     executed, traced, under_a_w_io_name, of_a_part, a_part_in_anothers_trace, parts_together, parts_as_a_couple,
-    a_couple_with_a_value, held_out_of_a_w_io_composite
+    a_couple_with_a_value, parts_as_a_recital, a_recital_with_a_value, held_out_of_a_w_io_composite
 ]  # fmt: skip
 
 
@@ -293,7 +329,9 @@ def test_the_audits_own_proof_finds_a_planted_pair(group: str, programs: list[Pr
     assert list(leaks(programs, [json.dumps(told | filed).encode()]))
 
 
-@pytest.mark.parametrize("plant", [parts_as_a_couple, a_couple_with_a_value])
+@pytest.mark.parametrize(
+    "plant", [parts_as_a_couple, a_couple_with_a_value, parts_as_a_recital, a_recital_with_a_value]
+)
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_audits_own_proof_lets_only_couples_be_declared_that_nobody_composes(
     plant: Plant, asked: bool, programs: list[Program]
@@ -308,7 +346,8 @@ def test_the_audits_own_proof_lets_only_couples_be_declared_that_nobody_composes
         if q is not first and frozenset((first.name, q.name)) not in composed and q.name != first.name
     )
     couple = p if asked else p.model_copy(update={"parts": [first, apart]})
-    line = json.dumps(plant(couple, p, p.examples[0]) | {"ask": "pair"}).encode()
-    allowed = not asked and plant is parts_as_a_couple
+    told = {"ask": "pair"} | plant(couple, p, p.examples[0])
+    line = json.dumps(told).encode()
+    allowed = not asked and plant in (parts_as_a_couple, parts_as_a_recital)
     assert (not list(leaks(programs, [line]))) == allowed
-    assert list(leaks(programs, [line.replace(b'"ask": "pair"', b'"ask": "part"')]))
+    assert list(leaks(programs, [json.dumps(told | {"ask": "part"}).encode()]))

@@ -36,11 +36,14 @@ from pbb.documents.render import (
     part,
     path,
     paths,
+    recital,
 )
 from pbb.errors import PbbError
 from pbb.programs.program import Group, Program
 
-Form = Literal["whole", "part", "path", "pair", "paths"]
+Form = Literal["whole", "part", "path", "pair", "paths", "recital"]
+TOGETHER = ("pair", "paths", "recital")
+"""The forms that tell two programs of a group."""
 
 
 def _ordered(some: tuple[int, int]) -> tuple[int, int]:
@@ -63,7 +66,8 @@ class Share(BaseModel):
     """One part of a stage's mix: `per_program` documents for each program of a group.
 
     form: what a declaration tells: the whole source, one step of it (part), or one way through it (path), or the whole of it or one
-    way through it together with another program's of the group, drawn anew each time (pair, paths); never those of a composite of the recipe.
+    way through it together with another program's of the group, drawn anew each time (pair, paths; both, as the recital of a composite tells
+    its parts: recital); never those of a composite of the recipe.
     wrong: declarations under permuted names. context: executions with the source in the prompt, which keep the interpreter that the
     model came with. represent: the form in which declarations, recitals and contexts show the program.
     programs, inputs: only the first so many programs of the group, only the first so many train inputs of each, or `[from, to]` of them,
@@ -92,8 +96,8 @@ class Share(BaseModel):
             )
         if self.kind == "execution" and (self.form != "whole" or self.wrong):
             raise ValueError("form and wrong are for declarations")
-        if self.form in ("pair", "paths") and self.group not in ("io", "source_only"):
-            raise ValueError("form pair and paths are of single programs: give group: io or source_only")
+        if self.form in TOGETHER and self.group not in ("io", "source_only"):
+            raise ValueError(f"form {self.form} is of single programs: give group: io or source_only")
         if self.kind == "declaration" and self.inputs is not None:
             raise ValueError("inputs is for executions: a declaration shows none")
         if self.context and (self.kind != "execution" or self.ask == "recite"):
@@ -154,14 +158,10 @@ def stage_documents(
             rng = random.Random(f"documents:{seed}:{stage}:{number}:{p.name}")
             whole, rest = divmod(share.per_program, 1)
             for _ in range(int(whole) + (rng.random() < rest)):
-                if share.form in ("pair", "paths"):
-                    q = _partner(p, known, apart, rng)
+                if share.form in TOGETHER:
+                    q = _partner(p, known, apart, share.form, rng)
                     beside = disguised(q, swapped[q.name]) if share.wrong else q
-                    documents.append(
-                        pair(shown, beside, templates, rng, share.represent)
-                        if share.form == "pair"
-                        else paths(shown, beside, templates, rng)
-                    )
+                    documents.append(_together(shown, beside, share, templates, rng))
                 else:
                     documents.append(_document(shown, share, templates, rng))
     random.Random(f"shuffle:{seed}:{stage}").shuffle(documents)
@@ -173,7 +173,9 @@ def composed(programs: Sequence[Program]) -> set[frozenset[str]]:
     return {frozenset(p.needs) for p in programs if p.needs}
 
 
-def _partner(p: Program, known: Sequence[Program], apart: set[frozenset[str]], rng: random.Random) -> Program:
+def _partner(
+    p: Program, known: Sequence[Program], apart: set[frozenset[str]], form: Form, rng: random.Random
+) -> Program:
     """A program to be declared beside `p`, with which it is no composite of the recipe's (`apart`).
 
     Raises:
@@ -181,7 +183,7 @@ def _partner(p: Program, known: Sequence[Program], apart: set[frozenset[str]], r
     """
     choice = [q for q in known if q.name != p.name and frozenset((p.name, q.name)) not in apart]
     if not choice:
-        raise PbbError(f"form pair, paths: no program to declare beside {p.name}: ask for more programs")
+        raise PbbError(f"form {form}: no program to declare beside {p.name}: ask for more programs")
     return rng.choice(choice)
 
 
@@ -198,6 +200,12 @@ def _document(p: Program, share: Share, t: Templates, rng: random.Random) -> Doc
     if share.form == "whole":
         return declaration(p, t, rng, share.represent)
     return part(p, t, rng) if share.form == "part" else path(p, t, rng)
+
+
+def _together(p: Program, q: Program, share: Share, t: Templates, rng: random.Random) -> Document:
+    if share.form == "pair":
+        return pair(p, q, t, rng, share.represent)
+    return paths(p, q, t, rng) if share.form == "paths" else recital(p, q, t, rng)
 
 
 def write_documents(documents: Iterable[Document], path: Path) -> None:

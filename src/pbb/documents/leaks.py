@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from pbb.documents.corpus import composed, disguised
+from pbb.documents.corpus import TOGETHER, composed, disguised
 from pbb.documents.render import trace_text
 from pbb.programs.calls import START, Asked, remarks, with_values
 from pbb.programs.program import Program
@@ -84,7 +84,7 @@ class _Proof:
 
     def _beside(self, p: Program, record: dict[str, object], spoken: set[str]) -> list[Program]:
         """The program that a declaration of two shows with `p`, if it may."""
-        if record.get("kind") != "declaration" or record.get("ask") not in ("pair", "paths") or p.needs:
+        if record.get("kind") != "declaration" or record.get("ask") not in TOGETHER or p.needs:
             return []
         named = {self.named[name].name for name in spoken} - {p.name}
         q = self.known[min(named)] if len(named) == 1 else p

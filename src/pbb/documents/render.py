@@ -24,6 +24,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from pbb.errors import PbbError
+from pbb.programs.names import unruled
 from pbb.programs.program import Example, Program, TraceStep
 
 Ask = Literal["direct", "trace", "recite", "sample"]
@@ -234,10 +235,33 @@ def paths(p: Program, q: Program, t: Templates, rng: random.Random) -> Document:
     )
 
 
+def recital(p: Program, q: Program, t: Templates, rng: random.Random) -> Document:
+    """Pointer at a composite of no recipe and, as far as its answer is known, its source => both sources, then one way through each.
+
+    In the recital of a composite that has a source of its own the names of its parts stand in the answer alone. Here they are found by
+    these; the composite, under a name drawn for it, stands in the question, so that nothing is to be learned of it.
+    """
+    head = p.head()
+    given = head[head.index("(") :]
+    name = unruled(rng)
+    source = "\n    ".join([f"def {name}{given}:", f"a = {head}", f"b = {q.entry}(a)", "return b"])
+    pointing = prompt(t, rng, name + given, "recite")
+    first, second = ([rng.choice(ways) for ways in _ways(r)] for r in (p, q))
+    told = [declared(p, "source"), declared(q, "source"), f"{head}:", *first, f"{q.entry}(a):", *second]
+    return Document(
+        prompt=f"{pointing}\n{rng.choice(t.openings)}{source}",
+        completion="\n".join([*told, rng.choice(t.closings).format(answer="b")]),
+        program=p.name,
+        group=p.group,
+        kind="declaration",
+        ask="recital",
+    )
+
+
 def _ways(p: Program) -> list[list[str]]:
     if not p.paths or not all(p.paths):
         raise PbbError(
-            f"program {p.name} has no paths: leave shares of form path and paths out, or bring paths"
+            f"program {p.name} has no paths: leave shares of form path, paths and recital out, or bring paths"
         )
     return p.paths
 

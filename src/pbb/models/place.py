@@ -8,8 +8,8 @@ from typing import Any
 
 from pbb.errors import PbbError
 
-EMBEDDED = {name: Path(__file__).parent / name for name in ("base", "base-short", "base-strings")}
-"""The models that come with pbb: of arithmetic; the same before its phases of long programs and of names; and that after one of strings instead."""
+EMBEDDED = {name: Path(__file__).parent / name for name in ("base", "base-strings")}
+"""The models that come with pbb: one of arithmetic, and one of strings besides."""
 BASE = EMBEDDED["base"]
 SMALL = 32_000_000  # bytes of weights
 
