@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pbb.graph import Step
     from pbb.recipe import Stage
 
-# What steps took on one of two cores (an LLM: on both) with AMX, and how many times as long without: between two
-# machines, on which the default recipe took 9 min 31 s and 5 min 56 s (docs/hardware.md; of rollouts a guess). Muon's part is that of one
-# update; how it divides with AMX is a guess, their sum is not.
+# What steps took on one of two cores (an LLM: on both) with AMX, and how many times as long without (of rollouts a guess): the geometric
+# mean of three machines, on which the default recipe took 9 min 31 s, 5 min 56 s and 5 min 01 s (docs/hardware.md). Muon's part is that
+# of one update; how it divides with AMX is a guess, their sum is not.
 # SmolLM2's documents took 0.19 s (one or two statements, with AMX) to 0.33 s (up to six, without): between them.
 SECONDS = {
     "document": {"base": 0.0087, "base-strings": 0.027, "smollm2": 0.25},
@@ -29,7 +29,7 @@ SECONDS = {
     "rollout": {"base": 0.015, "base-strings": 0.03, "smollm2": 1.5},
     "question": {"base": 0.004, "base-strings": 0.013, "smollm2": 0.15},
 }
-WITHOUT_AMX = {"document": 0.84, "muon": 1.35, "rollout": 1.4, "question": 1.75}
+WITHOUT_AMX = {"document": 0.82, "muon": 1.3, "rollout": 1.35, "question": 1.55}
 SMOLLM2 = 134_515_008  # weights
 GPU = 300.0  # times two cores, of models that are not small; unchecked
 BELIEF = 30.0  # seconds of steps that must have run before they outweigh what was expected
