@@ -93,6 +93,16 @@ def sleep(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
     time.sleep(1000)
 
 
+def fault(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
+    """Ends the first so many times as a fault in native code ends a process."""
+    tries = out / "tries"
+    made = int(tries.read_text()) + 1 if tries.exists() else 1
+    tries.write_text(str(made))
+    if made <= config["times"]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        time.sleep(60)
+
+
 def together(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     """In each of several processes: tells who it is; then what config["then"] of the second one says, while the first one waits."""
     rank = os.environ["RANK"]

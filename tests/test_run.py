@@ -304,6 +304,21 @@ def test_a_step_killed_from_outside_is_told_apart(tmp_path: Path) -> None:
         run([fake_steps.step("vanish", function="vanish")], tmp_path)
 
 
+def test_a_librarys_fault_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
+    once, always = (
+        fake_steps.step(name, function="fault", times=n) for name, n in (("once", 1), ("always", 9))
+    )
+    recorder, ran, _ = run([once], tmp_path)
+    assert ran == 1 and folders.state(place(tmp_path, once)) == "done"
+    line = "once: its process ended in a library's fault (exit code -11): tried once more"
+    assert line in recorder.lines
+    assert [word for word, _ in events(tmp_path)] == ["started", "failed", "resumed", "done"]
+    with pytest.raises(StepCrashed, match="always failed: its process ended .exit code -11.*log.txt"):
+        run([always], tmp_path)
+    assert (place(tmp_path, always) / "tries").read_text() == "2"
+    assert "Fatal Python error: Segmentation fault" in (place(tmp_path, always) / "log.txt").read_text()
+
+
 @pytest.mark.parametrize("numbers", [{"workers": 0}, {"threads": 0}])
 def test_senseless_numbers_are_refused(tmp_path: Path, numbers: dict[str, int]) -> None:
     with pytest.raises(PbbError, match="whole numbers from 1"):

@@ -37,6 +37,8 @@ from pbb.worker import Task, thread_environment, warm, work
 EVENT_EVERY = 5.0  # seconds between two "progress" events of one step
 DRAW_EVERY = 0.5  # seconds between two estimates of the time left
 GRACE = 10.0  # seconds that a stopped step has before it is killed
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+"""How a process ends whose libraries fail below Python. It has happened by chance, once in some hundreds; so its step is tried once more."""
 
 
 class StepCrashed(Exception):
@@ -123,6 +125,7 @@ class _Engine:
         self.guessed = expected(steps, slower)
         self.running: dict[str, _Running] = {}
         self.done: set[str] = set()
+        self.faulty: set[str] = set()
         self.signals: list[int] = []
         self.taken = self.expected = 0.0  # seconds, over the steps that ran to their end here
         self.ran = 0
@@ -287,6 +290,12 @@ class _Engine:
             raise StepCrashed(f"{step.label} failed: {rest[0]}; {where}")
         self._obey_signals()
         code = running.process.exitcode
+        if -code in FAULTS and step.hash not in self.faulty:
+            self.faulty.add(step.hash)
+            self.display.line(
+                f"{step.label}: its process ended in a library's fault (exit code {code}): tried once more"
+            )
+            return
         why = "killed, which is mostly for want of memory" if code == -signal.SIGKILL else f"exit code {code}"
         raise StepCrashed(
             f"{step.label} failed: its process ended ({why}); see {self.folder(step) / 'log.txt'}"

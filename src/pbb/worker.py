@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import faulthandler
 import importlib
 import os
 import resource
@@ -138,6 +139,7 @@ def _work_locked(task: Task, pipe: Connection) -> tuple[Any, ...]:
     pipe.send(("started", spent["attempts"] > 0))
 
     _redirect_output(task.folder / "log.txt")
+    faulthandler.enable(2)
     threads = max(1, task.threads // task.processes)
     os.environ.update(thread_environment(threads))
     module, _, name = task.function.partition(":")
