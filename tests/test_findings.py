@@ -11,7 +11,6 @@ import pytest
 
 from pbb import folder as folders
 from pbb import machine
-from pbb.durations import WITHOUT_AMX
 from pbb.experiment import graph_of, load
 from pbb.findings import FINDINGS, plan
 from pbb.graph import Step
@@ -72,8 +71,7 @@ def test_a_processor_without_amx_is_told_its_own_time(
     for has in (True, False):
         monkeypatch.setattr(machine, "amx", lambda has=has: has)
         seconds.append(plan(["arithmetic"], 1, None, tmp_path, 2)[0].seconds)
-    shares = WITHOUT_AMX.values()
-    assert min(shares) < seconds[1] / seconds[0] < max(shares) and seconds[0] != seconds[1]
+    assert 0.95 < seconds[1] / seconds[0] < 0.99
 
 
 def test_what_a_machine_has_shown_is_what_the_plan_goes_by(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from transformers import (
 from pbb import cli, pretrain
 from pbb.documents import pretraining
 from pbb.errors import PbbError
+from pbb.models.place import EMBEDDED
 
 
 def test_every_phase_has_its_settings_its_steps_and_its_number_on_the_command_line() -> None:
@@ -58,7 +59,7 @@ def test_phases_follow_each_other_and_a_finished_one_is_kept(
         "report": report,
     }
     found = pretrain.pretrain(tmp_path, **small)
-    accuracy = {f"{name} in-context-trace source": 0.5 for name in ("base-strings", "base")}
+    accuracy = {f"{name} in-context-trace source": 0.5 for name in EMBEDDED}
     assert list(dict.fromkeys(seen)) == [f"phase {i}" for i in range(1, 10)]
     assert shares == sorted(shares) and shares[0] < 0.3 and shares[-1] == 1
     assert found == json.loads((tmp_path / "accuracy.json").read_text()) == accuracy

@@ -24,6 +24,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from pbb.errors import PbbError
+from pbb.programs.compose import composite
 from pbb.programs.names import unruled
 from pbb.programs.program import Example, Program, TraceStep
 
@@ -241,15 +242,13 @@ def recital(p: Program, q: Program, t: Templates, rng: random.Random) -> Documen
     In the recital of a composite that has a source of its own the names of its parts stand in the answer alone. Here they are found by
     these; the composite, under a name drawn for it, stands in the question, so that nothing is to be learned of it.
     """
-    head = p.head()
-    given = head[head.index("(") :]
-    name = unruled(rng)
-    source = "\n    ".join([f"def {name}{given}:", f"a = {head}", f"b = {q.entry}(a)", "return b"])
-    pointing = prompt(t, rng, name + given, "recite")
-    first, second = ([rng.choice(ways) for ways in _ways(r)] for r in (p, q))
-    told = [declared(p, "source"), declared(q, "source"), f"{head}:", *first, f"{q.entry}(a):", *second]
+    both = composite(p, q, p.group, unruled(rng))
+    pointing = prompt(t, rng, both.head(), "recite")
+    told = [declared(r, "source") for r in both.parts]
+    for r, (call,) in zip(both.parts, both.paths, strict=True):
+        told += [call, *(rng.choice(ways) for ways in _ways(r))]
     return Document(
-        prompt=f"{pointing}\n{rng.choice(t.openings)}{source}",
+        prompt=f"{pointing}\n{rng.choice(t.openings)}{declared(both, 'source')}",
         completion="\n".join([*told, rng.choice(t.closings).format(answer="b")]),
         program=p.name,
         group=p.group,
