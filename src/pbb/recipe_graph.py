@@ -25,6 +25,7 @@ PROGRAMS = tuple(
 )
 DOCUMENTS = (
     "pbb.programs.program",
+    "pbb.programs.compose",
     "pbb.documents.render",
     "pbb.documents.corpus",
     "pbb.documents.chats",
