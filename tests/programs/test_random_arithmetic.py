@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pbb.programs.arithmetic import Dials
+from pbb.programs.arithmetic import Dials, run
+from pbb.programs.arithmetic_prose import parse
 from pbb.programs.program import Program, write_programs
-from pbb.programs.random_arithmetic import random_arithmetic, verify
+from pbb.programs.random_arithmetic import distinct, random_arithmetic, verify
 from pbb.programs.sandbox import Worker
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -209,4 +211,24 @@ def test_inputs_that_do_not_fit_are_refused(refused: Refused) -> None:
 
 def test_too_few_held_out_inputs_to_tell_programs_apart_are_refused(refused: Refused) -> None:
     with refused("twin", "1 held-out inputs", "more"):
-        random_arithmetic(seed=0, io=300, source_only=100, dials=Dials(), train_inputs=5, test_inputs=1)
+        random_arithmetic(seed=0, io=700, source_only=300, dials=Dials(), train_inputs=5, test_inputs=1)
+
+
+def test_a_program_with_a_twin_on_any_held_out_inputs_is_shown_with_io() -> None:
+    """Another that is one of a kind is read in its place, and the set of programs stays as it was."""
+    dials, io, source_only = Dials(), 300, 100
+    made = random_arithmetic(
+        seed=0, io=io, source_only=source_only, dials=dials, train_inputs=5, test_inputs=1
+    )
+    drawn = [index for index, *_ in distinct(0, io + source_only, dials)]
+    random.Random("split:0").shuffle(drawn)
+    indices = [p.origin["index"] for p in made]
+    assert sorted(indices) == sorted(drawn)
+    moved = set(drawn[:source_only]) - set(indices[:source_only])
+    assert moved
+    assert {p.group for p in made if p.origin["index"] in moved} == {"io"}
+    body = {p.name: parse(p.prose or "") for p in made}
+    for p in made[:source_only]:
+        (asked,) = p.calls("test")
+        same = [q for q in body if run(body[q], asked.args[0])[0] == asked.output]
+        assert same == [p.name]

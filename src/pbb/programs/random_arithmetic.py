@@ -195,7 +195,7 @@ def random_arithmetic(
 
     Every program has `train_inputs` + `test_inputs` distinct inputs, drawn for it alone. The evaluation asks the first `asked`
     of the held-out ones (by default all): a w/o IO program's are drawn until its outputs on those differ from every other
-    program's.
+    program's. One that has no such inputs changes places with one w/ IO.
 
     Raises:
         PbbError: the dials leave too few programs or inputs.
@@ -209,18 +209,31 @@ def random_arithmetic(
     rng = random.Random(f"split:{seed}")
     rng.shuffle(bodies)
     table = np.array([results for *_, results in bodies], dtype=np.int64)
-    programs = []
-    for row, (name, (index, body, _)) in enumerate(zip(names(len(bodies), seed, shelf), bodies, strict=True)):
-        group: Group = "source_only" if row < source_only else "io"
+    spare = source_only
+
+    def drawn(row: int) -> list[int] | None:
+        """Inputs on whose evaluated part no other program gives what this one does, if it is one w/o IO."""
         for _ in range(PATIENCE):
             xs = rng.sample(range(low, high + 1), train_inputs + test_inputs)
             held = [x - low for x in xs[train_inputs:]][:asked]
-            if group == "io" or int((table[:, held] == table[row, held]).all(axis=1).sum()) == 1:
-                break
-        else:
+            if row >= source_only or int((table[:, held] == table[row, held]).all(axis=1).sum()) == 1:
+                return xs
+        return None
+
+    programs = []
+    for row, name in enumerate(names(len(bodies), seed, shelf)):
+        group: Group = "source_only" if row < source_only else "io"
+        # among thousands some differ from others on too few inputs to tell them apart: these are shown w/ IO
+        while (xs := drawn(row)) is None and spare < len(bodies):
+            bodies[row], bodies[spare] = bodies[spare], bodies[row]
+            table[[row, spare]] = table[[spare, row]]
+            spare += 1
+        if xs is None:
             raise PbbError(
-                f"data: program {index} has a twin on any {test_inputs} held-out inputs: ask for more of them"
+                f"data: too few programs without a twin on {test_inputs if asked is None else asked} held-out inputs: "
+                "ask for more of them (data.test_inputs, evaluation.calls), or for fewer programs"
             )
+        index, body, _ = bodies[row]
         inputs: dict[Split, list[int]] = {
             "train": xs[:train_inputs],
             "test": xs[train_inputs:],
