@@ -22,6 +22,7 @@ FINDINGS: dict[str, str] = {
     "retroactive": "Can what was read be unlocked later, by SFT or GRPO?",
     "programs": "How many programs must show how source maps to behaviour?",
     "programs-more": "Do still more help, and do those that are read get in each other's way?",
+    "programs-6400": "Does it saturate, in the thousands?",
     "exposures": "How often must a program be read, and what does replay keep?",
     "lengths": "How does accuracy fall with length?",
     "phrasings": "How many phrasings does it take?",

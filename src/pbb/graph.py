@@ -118,7 +118,7 @@ def source_digest(module: str) -> str:
 
 @cache
 def function_digest(function: str) -> str:
-    """sha256 of the source of a "package.module:name", and of all that it names of its own module, and so on.
+    """sha256 of the source of a "package.module:name", and of all that it names of its own module, imports too, and so on.
 
     The whole module would not do: the one that joins the rooms changes often, and mostly for other steps.
     """
@@ -128,9 +128,11 @@ def function_digest(function: str) -> str:
     places: dict[str, list[ast.stmt]] = {}
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        imported = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
         named = [
             getattr(node, "name", None),
             *(n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)),
+            *((alias.asname or alias.name).partition(".")[0] for alias in imported),
         ]
         for known in filter(None, named):
             places.setdefault(known, []).append(node)
@@ -140,10 +142,12 @@ def function_digest(function: str) -> str:
         if (known := waiting.pop()) in places and known not in seen:
             seen.add(known)
             waiting += [n.id for node in places[known] for n in ast.walk(node) if isinstance(n, ast.Name)]
+    lines = text.splitlines(keepends=True)
     digest = hashlib.sha256()
     for known in sorted(seen):
         for node in places[known]:
-            digest.update(f"{known}\0{ast.get_source_segment(text, node)}\0".encode())
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            digest.update(f"{known}\0{''.join(lines[first - 1 : node.end_lineno])}\0".encode())
     return digest.hexdigest()
 
 

@@ -82,7 +82,10 @@ def chosen(step: Step) -> set[str]:
 
 def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it uses of its module, comments included; what it does not use is not."""
-    text = "SIZE = 3\nOTHER = 4\ndef inner():\n    return SIZE\ndef work():\n    return inner()\ndef idle():\n    return OTHER\n"
+    text = (
+        "from math import floor as cut\nimport os.path\nSIZE = 3\nOTHER = 4\ndef keep(f):\n    return f\ndef inner():\n    return cut(SIZE)\n"
+        "@keep\ndef work():\n    return inner()\ndef idle():\n    return OTHER\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
 
     def digest(code: str) -> str:
@@ -91,10 +94,16 @@ def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.
         return function_digest("worked:work")
 
     before = digest(text)
-    assert digest(text.replace("OTHER = 4", "OTHER = 5").replace("idle", "lazy")) == before
+    assert (
+        digest(text.replace("OTHER = 4", "OTHER = 5").replace("idle", "lazy").replace("os.path", "os"))
+        == before
+    )
     for old, new in (
         ("SIZE = 3", "SIZE = 4"),
-        ("return SIZE", "return -SIZE"),
+        ("cut(SIZE)", "cut(-SIZE)"),
         ("return inner()", "return 7"),
+        ("import floor", "import ceil"),
+        ("return f\n", "return lambda: f\n"),
+        ("@keep\n", ""),
     ):
         assert digest(text.replace(old, new)) != before
