@@ -264,3 +264,24 @@ def test_a_curve_goes_on_without_the_arms_that_are_taken_away(tmp_path: Path) ->
     (left,) = load(str(above)).curves
     assert left.lines == {"one": ["untrained", "proactive", "more"]} and left.beside == []
     assert len(load(str(tmp_path / "small.yaml")).curves) == 2
+
+
+@pytest.mark.parametrize(
+    "recipe", ["arithmetic", "ciphers", "grammars", "composition", "composition-declared"]
+)
+@pytest.mark.parametrize("model", [None, "smollm2"])
+def test_the_wrong_source_control_follows_the_stage_that_it_controls(recipe: str, model: str | None) -> None:
+    """The same documents as the reading, as often and at the same rate, but for whose source stands under a name."""
+    changes = [
+        "stages.read.exposures=0.5",
+        "stages.read.learning_rate=1e-5",
+        "stages.read.mix.0.per_program=6",
+    ]
+    changed = load(recipe, changes, model=model)
+    right, wrong = (changed.mix(stage) for stage in ("read", "read-wrong"))
+    assert [share.model_copy(update={"wrong": False}) for share in wrong] == right
+    assert [share.wrong for share in wrong] == [
+        share.kind == "declaration" and share.group == "source_only" for share in right
+    ]
+    assert changed.stages["read-wrong"].model_copy(update={"wrong": False}) == changed.stages["read"]
+    assert changed.wrong("wrong-source") and not changed.wrong("proactive")

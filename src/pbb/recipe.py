@@ -59,7 +59,8 @@ class Stage(Strict):
 
     templates: phrasings of this stage's documents, where they are not the recipe's. exposures: multiplies `per_program` throughout.
     programs: by group, how many of its programs (the first ones) the stage shows. The last two hold for the stages in `of` too, whose documents
-    are then drawn anew. represent: the representation of all of them, where it is not what the parts of the mix say.
+    are then drawn anew. represent: the representation of all of them, where it is not what the parts of the mix say. wrong: w/o IO programs are
+    declared under permuted names.
 
     `lora`, `bf16`, `checkpointing`, `accumulate`, `packing` and `report_to` are those of `pbb.training.loop.Settings`; bf16 is
     chosen by the CPU where it is not said (see `pbb.models.load.autocast_pays`).
@@ -73,6 +74,7 @@ class Stage(Strict):
         default_factory=dict, exclude_if=lambda counts: not counts
     )
     represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
+    wrong: bool = Field(False, exclude_if=lambda on: not on)
     method: Literal["sft", "grpo", "dpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
     dpo: Dpo | None = Field(None, exclude_if=lambda dials: dials is None)
@@ -94,10 +96,10 @@ class Stage(Strict):
     @property
     def drawn(self) -> bool:
         """Whether its documents are drawn for it, rather than those of other stages joined."""
-        return bool(self.mix or self.programs or self.represent) or self.exposures != 1
+        return bool(self.mix or self.programs or self.represent or self.wrong) or self.exposures != 1
 
     def changed(self, part: Share | Chat) -> Share | Chat:
-        """A part of a mix with this stage's exposures and representation, and of no more programs than it shows."""
+        """A part of a mix with this stage's exposures, representation and permuted names, and of no more programs than it shows."""
         if isinstance(part, Chat):
             return part
         return part.model_copy(
@@ -105,6 +107,7 @@ class Stage(Strict):
                 "per_program": part.per_program * self.exposures,
                 "programs": _fewer(part.programs, self.programs.get(part.group)),
                 "represent": self.represent or part.represent,
+                "wrong": part.wrong or self.wrong and part.permutable,
             }
         )
 

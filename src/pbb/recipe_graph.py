@@ -251,7 +251,7 @@ def _training(
     identity: dict[str, str],
 ) -> Step:
     start, stage = chain[0], recipe.stages[chain[-1]]
-    unused = {"mix", "of", "method", "templates", "exposures", "programs", "represent"} | (
+    unused = {"mix", "of", "method", "templates", "exposures", "programs", "represent", "wrong"} | (
         {"batch_size"} if stage.grpo else set()
     )
     settings = stage.model_dump(mode="json", exclude=unused) | {"seed": seed}

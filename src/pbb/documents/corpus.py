@@ -102,9 +102,14 @@ class Share(BaseModel):
             raise ValueError("inputs is for executions: a declaration shows none")
         if self.context and (self.kind != "execution" or self.ask == "recite"):
             raise ValueError("context is for executions, direct or trace")
-        if self.wrong and self.group != "source_only":
+        if self.wrong and not self.permutable:
             raise ValueError("wrong permutes the sources of w/o IO programs: give group: source_only")
         return self
+
+    @property
+    def permutable(self) -> bool:
+        """Whether it declares w/o IO programs, whose names can be permuted; a composite keeps its own source."""
+        return self.kind == "declaration" and self.group == "source_only"
 
 
 def planted(programs: Sequence[Program], seed: int) -> dict[str, Program]:
