@@ -48,9 +48,31 @@ FAULTY: dict[str, tuple[Any, str]] = {
     "no Python": (record("f", 3, source="def f(x:\n    return 3"), "syntax"),
     "another function": (record("f", 3, source="def g(x):\n    return 3 * x\n"), "entry"),
     "an output beyond floats": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": Infinity,'), "literal"),
+    "an output that is a set": (record("f", 3, examples=[*record("f", 3)["examples"], {
+        "args": [20], "output": 60, "split": "train", "exact": "([20], {}, {60})"}]), "literal"),
+    "an origin beyond floats": (json.dumps(record("f", 3, origin={"score": 0.5})).replace("0.5", "NaN"), "literal"),
+    "a traced value beyond floats": (json.dumps(record("f", 3, examples=[
+        e | {"trace": [{"line": 1, "target": "a", "expression": "x", "value": 0.5}]} for e in record("f", 3)["examples"]
+    ])).replace("0.5", "-Infinity"), "literal"),
+    "one call with two outputs": (record("f", 3, examples=[*record("f", 3)["examples"], {
+        "args": [1], "output": 4, "split": "train"}]), "contradiction"),
+    "one call, its argument named, with two outputs": (record("f", 3, examples=[*record("f", 3)["examples"], {
+        "args": [], "kwargs": {"x": 1}, "output": 4, "split": "train"}]), "contradiction"),
+    "an unknown key": (record("f", 3, kwarg={}), "key"),
+    "an example's key beside the examples": (record("f", 3, trace=[]), "key"),
+    "an unknown key of facts": (record("f", 3, facts={"length": 1, "loop": 1}), "key"),
+    "an unknown key of a trace": (record("f", 3, examples=[
+        e | {"trace": [{"line": 1, "target": "a", "expression": "x", "value": 1, "outcom": True}]} for e in record("f", 3)["examples"]
+    ]), "key"),
+    "a key that only pbb puts in": (record("f", 3, parts=[]), "key"),
+    "a key twice": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": 3, "output": 3,'), "key"),
+    "half of a character": (record("f", 3, origin={"author": "\ud800"}), "schema"),
+    "a program that is only named": (record("f", 3, source="", needs=["a"]), "entry"),
     "an output that is an object": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": "<f at 0x7f>",'), "literal"),
     "a call in both splits": (
         record("f", 3, examples=[{"args": [1], "output": 3, "split": s} for s in ("train", "test")]), "leak"),
+    "a call in both splits, its argument named in one": (record("f", 3, examples=[
+        {"args": [1], "output": 3, "split": "train"}, {"args": [], "kwargs": {"x": 1}, "output": 3, "split": "test"}]), "leak"),
     "a call in its own docstring": (record("f", 3, source='def f(x):\n    """\n    >>> f( 9 )\n    27\n    """\n    return 3 * x\n'), "leak"),
     "no held-out calls": (record("f", 3, examples=[{"args": [1], "output": 3, "split": "train"}]), "examples"),
     "the same source": (record("f", 2), "twin"),
@@ -117,6 +139,78 @@ def test_a_call_of_other_values_is_no_fault_and_no_w_o_io_program(tmp_path: Path
         len(drawn(written(tmp_path, shouted("shout(text, times=2)"), record("d", 5)), io=0, source_only=2))
         == 2
     )
+
+
+KEYS = [
+    ({"kwarg": {}}, "'kwarg' is no key that is read: put it into an example, as 'kwargs', or take it out"),
+    (
+        {"facts": {"length": 1, "loop": 1}},
+        "'facts.loop' is no key that is read: write 'loops', or take it out",
+    ),
+    ({"author": "me"}, "'author' is no key that is read: put it under origin, or take it out"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), KEYS)
+def test_where_a_key_belongs_is_said(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    (fault,) = check(written(tmp_path, record("f", 3, **changes)), False, lambda done, total, what: None)[1]
+    assert fault.text == words
+
+
+def test_what_pbb_writes_and_what_works_is_no_fault(tmp_path: Path) -> None:
+    """All keys of a written line, an entry that is a builtin, a name that is none of Python's, an import that only isolation refuses."""
+    whole = {
+        "prose": "Times 3.", "statement": "Triple it.", "statements": [], "paths": [], "needs": [],
+        "facts": {"length": 1, "ops": ["mult"], "branches": 0, "loops": 0}, "origin": {"license": "MIT", "anything": {"else": [None]}},
+    }  # fmt: skip
+    step = {
+        "line": 1, "target": "a", "expression": "3 * x", "value": 1, "test": "x > 0", "outcome": True,
+    }  # fmt: skip
+    examples = [
+        e | {"kwargs": {}, "trace": [step], "exact": repr((e["args"], {}, e["output"]))}
+        for e in record("f", 3)["examples"]
+    ]
+    path = written(
+        tmp_path,
+        record("f", 3, **whole, examples=examples) | {"facts": whole["facts"]},
+        record("print", 5),
+        record("my fifth program", 7, entry="g", source="import os\ndef g(x):\n    return 7 * x\n"),
+    )
+    assert faults(path) == []
+    assert len(drawn(path, io=1, source_only=2)) == 3
+
+
+def test_a_call_with_one_output_may_stand_twice(tmp_path: Path) -> None:
+    """Also if a float has come out of other sums, and a dict in another order."""
+    outputs = [0.3, 0.30000000000000004, {"a": 1, "b": [2.0]}, {"b": [2.0], "a": 1}]
+    rows = [
+        {"args": [x], "output": out, "split": "train"}
+        for x, out in zip([20, 20, 21, 21], outputs, strict=True)
+    ]
+    assert faults(written(tmp_path, record("f", 3, examples=[*record("f", 3)["examples"], *rows]))) == []
+    rows[3]["output"] = {"a": True, "b": [2.0]}
+    wrong = written(tmp_path, record("f", 3, examples=[*record("f", 3)["examples"], *rows]))
+    assert faults(wrong) == [(1, "contradiction")]
+
+
+def test_a_mark_of_byte_order_is_named_as_the_recipe_refuses_it(tmp_path: Path) -> None:
+    path = written(tmp_path, record("a"), record("b", 3))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert faults(path) == [(1, "JSON")]
+    with pytest.raises(PbbError, match=":1: "):
+        drawn(path)
+
+
+def test_show_says_that_a_folder_is_one_and_that_a_file_holds_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    for content in ("", "\n \n"):
+        empty.write_text(content)
+        assert main(["data", "show", str(empty)]) == 2
+        assert f"data: {empty} holds nothing: give a programs.jsonl" in capsys.readouterr().err
+    assert main(["data", "show", str(tmp_path)]) == 2
+    assert f"data: {tmp_path} is a folder: give a programs.jsonl" in capsys.readouterr().err
 
 
 def test_an_empty_file_is_a_fault(tmp_path: Path) -> None:
@@ -205,8 +299,13 @@ def test_twins_that_the_file_names_count(tmp_path: Path) -> None:
 
 
 def test_names_must_tell_programs_apart(tmp_path: Path) -> None:
-    with pytest.raises(PbbError, match="a is there twice: `pbb data check"):
-        drawn(written(tmp_path, record("a"), record("a", 3)))
+    with pytest.raises(
+        PbbError, match="the name a is there twice, in lines 1 and 3: rename one; `pbb data check"
+    ):
+        drawn(written(tmp_path, record("a"), "", record("a", 3)))
+    same = record("b", 3, entry="a", source="def a(x):\n    return 3 * x\n")
+    with pytest.raises(PbbError, match="the entry a is there twice, in lines 1 and 2"):
+        drawn(written(tmp_path, record("a"), same))
 
 
 def test_too_few_or_too_long_programs_are_counted(tmp_path: Path) -> None:

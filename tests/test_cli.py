@@ -283,9 +283,7 @@ def test_ask_takes_a_directory_or_the_latest_run_of_a_recipe(
             os.utime(path, (time.time() - age,) * 2)
     code, out, err = said(capfd, "ask", "fake", "Zibble(7)")
     assert code == 0
-    assert err.startswith(
-        "pbb: ask: taking the newest evaluation, runs/fake/0123-2/steps/evaluate-proactive: "
-    )
+    assert err.startswith("pbb: taking the newest evaluation, runs/fake/0123-2/steps/evaluate-proactive: ")
     assert err.count("\n") == 1  # the stand-in recipe has no such step
     for text in ("direct", "trace", "x = [3]", "right", "wrong", "unreadable"):
         assert text in out, text

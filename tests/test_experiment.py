@@ -104,6 +104,16 @@ def test_of_older_code_too_the_first_seed_is_taken(recipe: Recipe, run: Path) ->
     assert find_evaluation(run, "proactive")[0] == wanted
 
 
+def test_the_seed_that_is_asked_for_is_taken(
+    recipe: Recipe, run: Path, refused: Callable[..., AbstractContextManager[None]]
+) -> None:
+    first, second = (finish(run, step) for step in steps(recipe, "proactive"))
+    seeds = recipe.seeds
+    assert [find_evaluation(run, "proactive", seed)[0] for seed in seeds] == [first, second]
+    with refused("no seed 77", "proactive", ", ".join(map(str, seeds))):
+        find_evaluation(run, "proactive", 77)
+
+
 def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
     recipe: Recipe, tmp_path: Path, refused: Refused
 ) -> None:

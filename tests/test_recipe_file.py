@@ -285,3 +285,29 @@ def test_the_wrong_source_control_follows_the_stage_that_it_controls(recipe: str
     ]
     assert changed.stages["read-wrong"].model_copy(update={"wrong": False}) == changed.stages["read"]
     assert changed.wrong("wrong-source") and not changed.wrong("proactive")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("extends: arithmetic\ntitle: a\ntitle: b\n")
+    with refused(str(path), "'title' is there twice"):
+        load(str(path))
+    with refused("--set data={io: 3, io: 4}", "'io' is there twice"):
+        load("arithmetic", ["data={io: 3, io: 4}"])
+
+
+def test_what_was_set_is_named_beside_the_file(refused: Refused) -> None:
+    with refused("arithmetic.yaml", "--set data.io=-1", "data.io: "):
+        load("arithmetic", ["seeds=[1]", "data.io=3", "data.io=-1"])
+    with refused("--set models.smollm2=3", "for a recipe's file"):
+        load("arithmetic", ["models.smollm2=3"])
+    with refused("--set =3", "key=value"):
+        load("arithmetic", ["=3"])
+
+
+def test_more_programs_or_inputs_than_there_are_are_refused_before_a_run(refused: Refused) -> None:
+    with refused("stages.read.programs.io: 999 of 400"):
+        load("arithmetic", ["stages.read.programs={io: 999}"])
+    with refused("--set data.test_inputs=25", "20 and 25", "input_range"):
+        load("arithmetic", ["data.test_inputs=25"])
+    assert load("arithmetic", ["stages.read.programs={io: 400}", "data.test_inputs=10"])

@@ -279,6 +279,8 @@ def test_what_is_no_sweep_is_refused(over: str, refused: Refused) -> None:
         points("arithmetic", [over], [], None, None)
     with refused("each key once"):
         points("arithmetic", ["data.io=40", "data.io=50"], [], None, None)
+    with refused("--over data.io=40,50,40", "there twice"):
+        points("arithmetic", ["data.io=40,50,40"], [], None, None)
 
 
 @pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed")

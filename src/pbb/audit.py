@@ -62,7 +62,7 @@ class Made:
 def audit(
     run: Path, only: Sequence[str] = (), report: Report = lambda done, total, note: None
 ) -> list[Finding]:
-    """All findings on a run directory, or those on its steps of some kinds (programs, documents, train, evaluate, score).
+    """All findings on a run directory, or those on its steps of some kinds (programs, documents, train, evaluate, score, report).
 
     Raises:
         PbbError: it holds no recipe that loads, or there is no such kind.

@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pbb.audit import SAME, TEXTS, WIDTH, Finding, Made, Verdict, again
@@ -17,12 +18,15 @@ from pbb.evaluation.answer import parse
 from pbb.evaluation.recount import cells, verdict
 from pbb.programs.program import Program, read_programs
 from pbb.programs.sandbox import Worker
+from pbb.report.numbers import csv_files
 
 if TYPE_CHECKING:
     from pbb.evaluation.ask import Question
 
 OURS = ("arithmetic", "ciphers", "grammars")
 """Families whose programs pbb wrote: only those are executed here."""
+PUBLISHED = ("report.html", "figures/*.svg", "figures/*.csv", "tables/*.csv")
+"""What a run lays beside its recipe, of what its report wrote."""
 MANY = 8
 """Programs of a cell from which on a bootstrap and the t distribution are held against each other: of three it is rightly far narrower."""
 
@@ -341,11 +345,37 @@ def _apart(counted: dict[str, Any], row: dict[str, Any], ask: str) -> Iterator[s
             yield f"the interval is {ratio:.2f} times as wide as the t distribution over programs makes it"
 
 
+def report(m: Made) -> Iterator[Finding]:
+    """The tables made again from the scores; what lies beside the recipe is what a report wrote."""
+    scored, run = m.parent("score"), m.folder.parent.parent
+    label = f"{_label(m)}, tables made again"
+    if m.step is None or scored is None:
+        yield Finding(label, "not checked", m.why)
+    else:
+        made = csv_files(json.loads((scored / "scores.json").read_text(encoding="utf-8")))
+        told = {p.name: p.read_bytes().decode(errors="replace") for p in (m.folder / "tables").glob("*.csv")}
+        faults = [name for name in sorted(made | told) if made.get(name) != told.get(name)]
+        yield _finding(label, faults, f"{len(made)} tables, byte for byte")
+    reports = [path.parent for path in m.folder.parent.glob("report-*/report.html")]
+    shown = [path for files in PUBLISHED for path in sorted(run.glob(files))]
+    strange = [
+        str(path.relative_to(run))
+        for path in shown
+        if not any(_same(path, folder / path.relative_to(run)) for folder in reports)
+    ]
+    yield _finding("report, figures and tables beside the recipe", strange, f"{len(shown)} files")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
 KINDS: dict[str, Callable[[Made], Iterator[Finding]]] = {
     "programs": programs,
     "documents": documents,
     "train": train,
     "evaluate": evaluate,
     "score": score,
+    "report": report,
 }
 """By kind of step, in the order in which an auditor goes."""

@@ -1,8 +1,8 @@
 """What is wrong with a file of programs, line by line: `pbb data check FILE`.
 
-Without running anything: schema, names, syntax, entries, literals, and calls that stand in both splits. With `--allow-code`, isolated: outputs
-that execution contradicts, and behavioural twins among all programs; without it, only twins that the file itself shows. Twins that `origin.twins`
-names, as `pbb harvest` does, are no fault: the recipe `own` never takes one as a w/o IO program.
+Without running anything: schema, keys, names, syntax, entries, literals, calls with two outputs, and calls that stand in both splits. With
+`--allow-code`, isolated: outputs that execution contradicts, and behavioural twins among all programs; without it, only twins that the file
+itself shows. Twins that `origin.twins` names, as `pbb harvest` does, are no fault: the recipe `own` never takes one as a w/o IO program.
 
 Contract: a fault names its line and what to do; a file without faults can be trained on by the recipe `own`.
 """
@@ -10,7 +10,6 @@ Contract: a fault names its line and what to do; a file without faults can be tr
 from __future__ import annotations
 
 import ast
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from pydantic import ValidationError
 
 from pbb.errors import PbbError
 from pbb.evaluation.answer import equal
-from pbb.programs.calls import Asked, remarks
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
+from pbb.programs.own_lines import astray, contradictions, foreign, in_both, keys, loaded, told
 from pbb.programs.program import Program
 from pbb.programs.twins import ASKED, twins
 
@@ -86,19 +85,22 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
 
 def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterator[Fault]:
     """The faults that one line shows by itself or beside those above it; adds its program to `known`."""
+    record: Any
     try:
-        record: Any = json.loads(line)
+        text = line.decode()
+        record, twice = loaded(text)
     except (ValueError, RecursionError) as error:
         yield Fault(number, "", "JSON", f"no JSON: {' '.join(str(error).split())[:120]}")
         return
     name = str(record.get("name", "")) if isinstance(record, dict) else ""
     try:
-        p = Program.model_validate(record)
+        p = Program.model_validate_json(text)
     except ValidationError as error:
         for e in error.errors()[:SAID]:
             where = ".".join(str(part) for part in e["loc"]) or "line"
             yield Fault(number, name, "schema", f"{where}: {e['msg']}")
         return
+    yield from (Fault(number, name, "key", fault) for fault in [*keys(record, twice)][:SAID])
     for word, values in (("name", [q.name for _, q in known]), ("entry", [q.entry for _, q in known])):
         if getattr(p, word) in values:
             yield Fault(
@@ -124,23 +126,26 @@ def _examples(number: int, p: Program) -> Iterator[Fault]:
         if not any(e.split == split for e in p.examples):
             yield Fault(number, p.name, "examples", f"has no {split} examples")
     odd = [
-        e.call(p.entry)[:80] for e in p.examples if not (_literal(e.output) and _literal([e.args, e.kwargs]))
+        e.call(p.entry)[:80]
+        for e in p.examples
+        if not (_literal(e.output) and _literal([e.args, e.kwargs])) or foreign([e.args, e.kwargs, e.output])
     ]
     for call in odd[:SAID]:
         yield Fault(
             number,
             p.name,
             "literal",
-            f"{call}: arguments or output are no short literals (finite, at most {MOST} characters)",
+            f"{call}: arguments or output are no short literals (finite, no sets, at most {MOST} characters)",
         )
-    for call in Asked(p, p.examples).told(remarks(p.source))[:SAID]:
+    yield from (Fault(number, p.name, "literal", fault) for fault in astray(p))
+    for fault in [*contradictions(p)][:SAID]:
+        yield Fault(number, p.name, "contradiction", fault)
+    for call in told(p)[:SAID]:
         yield Fault(number, p.name, "leak", f"{call[:80]} stands in a docstring or comment: take it out")
-    train = {repr((e.args, e.kwargs)) for e in p.examples if e.split == "train"}
-    leaks = [
-        e.call(p.entry)[:80] for e in p.examples if e.split == "test" and repr((e.args, e.kwargs)) in train
-    ]
-    for call in leaks[:SAID]:
-        yield Fault(number, p.name, "leak", f"{call} stands in both splits")
+    for e in in_both(p)[:SAID]:
+        yield Fault(
+            number, p.name, "leak", f"{e.call(p.entry)[:80]} stands in both splits: take it out of one"
+        )
 
 
 def _literal(value: object) -> bool:

@@ -27,6 +27,7 @@ from pbb.options import (
     AsJson,
     Launch,
     Model,
+    OfSeed,
     Processes,
     RecipeName,
     Runs,
@@ -109,6 +110,7 @@ def ask(
     run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
     call: Annotated[str, typer.Argument(help='The question, such as "Zibble(7)".')],
     arm: Annotated[str, typer.Option(help="The arm whose model answers.")] = "proactive",
+    seed: OfSeed = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +118,7 @@ def ask(
     from pbb.evaluation.inquire import inquire
     from pbb.experiment import find_evaluation, find_run
 
-    evaluation, note = find_evaluation(find_run(run, out), arm)
+    evaluation, note = find_evaluation(find_run(run, out), arm, seed)
     if note:
         print(f"pbb: {note}", file=sys.stderr)
     rows: list[dict[str, Any]] = inquire(evaluation, call)
@@ -166,6 +168,10 @@ def compare_runs(
         for run in (first, second)
     ]
     rows = compare(frames[0], frames[1], named)
+    arms_of = [set(map(str, frame["arm"].unique())) for frame in frames]
+    for number, other in ((0, 1), (1, 0)) if not named else ():
+        if alone := sorted(arms_of[number] - arms_of[other]):
+            print(f"pbb: only run {number + 1} has {', '.join(alone)}", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -186,7 +192,11 @@ def report(
     page = out or runs / "index.html"
     if page.is_dir():
         raise PbbError(f"report: {page} is a folder: name a file with --out")
-    found = latest_runs(runs)
+    if not runs.is_dir():
+        what = "is a file" if runs.exists() else "is not there"
+        raise PbbError(f"report: {runs} {what}: name the folder that holds the runs")
+    if not (found := latest_runs(runs)):
+        raise PbbError(f"report: no runs in {runs}: start one with `pbb run`")
     try:
         write_gathered(found, page)
     except OSError as e:

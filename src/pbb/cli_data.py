@@ -63,9 +63,14 @@ def data_make(
 ) -> None:
     """Make a recipe's programs and documents, and train nothing."""
     from pbb.experiment import load, make_data
+    from pbb.programs.brought import Brought
     from pbb.progress import display
 
-    for path in make_data(load(recipe, settings or [], model, seeds), out, display()):
+    loaded, shown = load(recipe, settings or [], model, seeds), display()
+    brought = getattr(loaded, "data", None)
+    for line in brought.notices() if isinstance(brought, Brought) else []:
+        shown.line(line)
+    for path in make_data(loaded, out, shown):
         print(path)
 
 
@@ -141,8 +146,17 @@ def data_show(
     count: Annotated[int, typer.Option("-n", min=1, help="Number of records.")] = 3,
 ) -> None:
     """Print the first records of a file of programs or documents."""
+    if file.is_dir():
+        raise PbbError(
+            f"data: {file} is a folder: give a programs.jsonl or documents.jsonl, such as one in it"
+        )
     if not file.is_file():
         raise PbbError(f"data: {file}: no such file: give a programs.jsonl or documents.jsonl")
+    with file.open("rb") as content:
+        if not any(line.strip() for line in content):
+            raise PbbError(
+                f"data: {file} holds nothing: give a programs.jsonl or documents.jsonl with records in it"
+            )
     from pbb.console import print_records
 
     print_records(str(file), count)

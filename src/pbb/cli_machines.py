@@ -20,6 +20,7 @@ from pbb.options import (
     AsJson,
     Launch,
     Model,
+    OfSeed,
     Processes,
     RecipeName,
     Runs,
@@ -149,6 +150,8 @@ def sweep_command(
 
     if on not in ("local", "ray", "slurm"):
         raise PbbError(f"--on {on}: expected local, ray or slurm")
+    if task and on != "slurm":
+        raise PbbError(f"--task {task[0]}: a parameter of Slurm's: give --on slurm with it")
     tasks = None
     if on != "local":
         from pbb.tasks import on_ray, on_slurm
@@ -214,6 +217,7 @@ def export_command(
     run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
     arm: Annotated[str, typer.Argument(help="The arm whose model is wanted.")],
     folder: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet.")],
+    seed: OfSeed = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as well.")] = None,
     private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
@@ -223,6 +227,6 @@ def export_command(
     from pbb.export import export
     from pbb.export import push as put_on_hub
 
-    print(export(find_run(run, out), arm, folder))
+    print(export(find_run(run, out), arm, folder, seed))
     if push:
         print(put_on_hub(folder, push, private))

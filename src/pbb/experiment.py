@@ -219,29 +219,35 @@ def latest_runs(out: Path) -> list[Path]:
     return [max(runs, key=age) for _, runs in sorted(latest.items())]
 
 
-def find_evaluation(run: Path, arm: str) -> tuple[Path, str | None]:
+def find_evaluation(run: Path, arm: str, seed: int | None = None) -> tuple[Path, str | None]:
     """The finished evaluation of an arm in a run's directory: its step's folder, and a line to say if it is not of this code.
 
     A directory keeps the steps of every version of the code that has worked in it. The one that belongs to the recipe's
-    graph of today is taken, that of the first seed; where none is finished, the newest of the least seed.
-    Raises PbbError where no evaluation is finished, or none of the arm, or where its files or its model's are damaged.
+    graph of today is taken, that of the first seed or of the one that is asked for; where none is finished, the newest of the least.
+    Raises PbbError where no evaluation is finished, or none of the arm or the seed, or where its files or its model's are damaged.
     """
     names, why = _names_today(run)
     finished: dict[str, dict[int, list[Path]]] = {}
-    for (of_arm, seed), folders_ in _evaluated(run, names, arm).items():
-        finished.setdefault(of_arm, {})[seed] = folders_
+    for (of_arm, of_seed), folders_ in _evaluated(run, names, arm).items():
+        finished.setdefault(of_arm, {})[of_seed] = folders_
     if not finished:
-        raise PbbError(f"ask: {run} has no finished evaluation: let `pbb run` finish first")
+        raise PbbError(f"run: {run} has no finished evaluation: let `pbb run` finish first")
     if arm not in finished:
-        raise PbbError(f"ask: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
+        raise PbbError(f"run: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
     seeds = finished[arm]
+    if seed is not None:
+        if seed not in seeds:
+            raise PbbError(
+                f"run: no seed {seed} of arm {arm} in {run}: there are {', '.join(map(str, sorted(seeds)))}"
+            )
+        seeds = {seed: seeds[seed]}
     by_name = {folder.name: folder for made in seeds.values() for folder in made}
     found = next((by_name[name] for name in names if name in by_name), None)
     chosen = found or max(seeds[min(seeds)], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
     for parent in folders.read_json(chosen / "inputs.json")["parents"].values():
         if folders.state(run / "steps" / parent) == "broken":
             raise _damaged(run / "steps" / parent)
-    return chosen, None if found else f"ask: taking the newest evaluation, {chosen}: {why}"
+    return chosen, None if found else f"taking the newest evaluation, {chosen}: {why}"
 
 
 def evaluations(run: Path) -> list[Path]:

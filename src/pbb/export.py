@@ -95,15 +95,15 @@ def run_program(ask="recite"):
 '''
 
 
-def export(run: Path, arm: str, out: Path) -> Path:
-    """Write the folder for the first seed of an arm; returns it.
+def export(run: Path, arm: str, out: Path, seed: int | None = None) -> Path:
+    """Write the folder for the first seed of an arm, or for another; returns it.
 
     Raises:
         PbbError: `out` is there already, the arm is not finished, or it is the untrained model.
     """
     if out.exists():
         raise PbbError(f"export: {out} is there already: name a folder that is not")
-    evaluation, _ = find_evaluation(run, arm)
+    evaluation, _ = find_evaluation(run, arm, seed)
     record = folders.read_json(evaluation / "inputs.json")
     if "model" not in record["parents"]:
         raise PbbError(f"export: arm {arm} is the untrained model: choose one with stages")

@@ -17,6 +17,10 @@ Model = Annotated[
     typer.Option(help="Model to start from: a name, a folder or a hub id, in place of the recipe's."),
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, in place of the recipe's.")]
+OfSeed = Annotated[
+    int | None,
+    typer.Option("--seed", help="The seed whose model and programs are meant; by default the run's first."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

@@ -221,6 +221,11 @@ class Recipe(Strict):
                 raise ValueError(
                     f"stages.{name}: {stage.method.upper()} verifies answers: its mix takes executions only"
                 )
+            for group, count in stage.programs.items():
+                if count > self.size(group):
+                    raise ValueError(
+                        f"stages.{name}.programs.{group}: {count} of {self.size(group)}: ask for fewer, or for more programs in data"
+                    )
             for part in stage.mix:
                 self._composed(name, part)
             for part in self.mix(name):

@@ -26,6 +26,21 @@ LONGEST = 1_000
 MOST_SEEDS = 10_000
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once in a mapping: of two the plain loader drops the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key.value, str) and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice: take one of them out", key.start_mark
+                )
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def shipped() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
     folder = resources.files("pbb") / "recipes"
@@ -86,16 +101,28 @@ def load(
         where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
         message = first["msg"].removeprefix("Value error, ")
         hint = "no such key" if first["type"] == "extra_forbidden" else message
-        raise PbbError(f"recipe: {path}: {where + ': ' if where else ''}{hint}") from e
+        # the last one that reaches the place is to blame, not the file
+        said = next(
+            (i for keys, _, i in reversed(changes) if where and _reaches(".".join(keys), where)), None
+        )
+        place = f"recipe: {path}" + (f": --set {said[:80]}" if said else "")
+        raise PbbError(f"{place}: {where + ': ' if where else ''}{hint}") from e
+
+
+def _reaches(key: str, where: str) -> bool:
+    """Whether a value set at `key` is the one at `where`, holds it or lies in it."""
+    return f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}.")
 
 
 def _change(item: str) -> tuple[list[str], Any, str]:
     """The keys and the value of a `key=value` override, and its text for messages."""
     key, equals, value = item.partition("=")
-    if not equals:
+    if not equals or not all(key.split(".")):
         raise PbbError(f"--set {item}: expected key=value, for example data.io=500")
+    if key.split(".")[0] == "models":
+        raise PbbError(f"--set {item}: models is for a recipe's file: set what the model is to change itself")
     try:
-        return key.split("."), _unshared(yaml.safe_load(value)), item
+        return key.split("."), _unshared(yaml.load(value, _Loader)), item
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
 
@@ -116,7 +143,7 @@ def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, A
     if any(path.resolve() == other.resolve() for other in asked_by):
         raise PbbError(f"recipe: {asked_by[-1]}: extends: {name!r} extends this file in turn: name another")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as e:
         raise PbbError(f"cannot read recipe: {path}: {e}") from e
     except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February

@@ -104,6 +104,8 @@ def points(
             raise PbbError(f"--over {item}: the values are not YAML: give key=v1,v2") from error
         if not equals or not values or key in axes:
             raise PbbError(f"--over {item}: expected key=v1,v2, each key once, for example data.io=100,200")
+        if any(value in values[:number] for number, value in enumerate(values)):
+            raise PbbError(f"--over {item}: a value is there twice: give each once")
         axes[key] = values
     found = []
     for values in itertools.product(*axes.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -259,6 +260,23 @@ def all_finished(run: Path) -> None:
     forged(run, lambda frame: frame.assign(finished=~frame["finished"]))
 
 
+def turned_table(run: Path) -> Path:
+    """The verdict of a claim, in the step and beside the recipe."""
+    folder = step(run, "report")
+    for path in (folder / "tables" / "verdicts.csv", run / "tables" / "verdicts.csv"):
+        told = path.read_text()
+        path.write_text(
+            re.sub("undecided|refuted|holds", lambda m: "undecided" if m[0] == "holds" else "holds", told)
+        )
+        assert path.read_text() != told
+    return folder
+
+
+def turned_page(run: Path) -> None:
+    page = run / "report.html"
+    page.write_text(page.read_text().replace("</main>", "and more</main>"))
+
+
 FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     leaked_pair: ("documents", "leak proof"),
     answer_in_a_declaration: ("documents", "leak proof"),
@@ -283,6 +301,8 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     other_facts: ("evaluate", "rows"),
     turned_arms: ("evaluate", "rows"),
     all_finished: ("evaluate", "ends"),
+    turned_table: ("report", "tables made again"),
+    turned_page: ("report", "report, figures and tables"),
 }
 
 

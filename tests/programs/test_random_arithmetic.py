@@ -15,8 +15,9 @@ import pytest
 
 from pbb.programs.arithmetic import Dials, run
 from pbb.programs.arithmetic_prose import parse
+from pbb.programs.compose import Compose
 from pbb.programs.program import Program, write_programs
-from pbb.programs.random_arithmetic import distinct, random_arithmetic, verify
+from pbb.programs.random_arithmetic import Arithmetic, distinct, random_arithmetic, verify
 from pbb.programs.sandbox import Worker
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -150,6 +151,23 @@ def test_the_dials_are_kept() -> None:
             assert e.trace is not None and max(abs(s.value) for s in e.trace) <= 99
 
 
+def test_the_dials_of_a_recipe_are_those_that_its_programs_are_drawn_by() -> None:
+    counts = {"io": 12, "source_only": 6, "train_inputs": 4, "test_inputs": 6}
+    dials = {"length": (2, 4), "input_range": (3, 40), "bound": 77, "constants": (2, 5), "constant_share": 0.1}  # fmt: skip
+    recipe = Arithmetic.model_validate(counts | dials | {"operations": ["+", "//"]})
+    drawn = random_arithmetic(seed=9, asked=1, dials=Dials(**dials, operations=("+", "//")), **counts)  # type: ignore[arg-type]
+    assert recipe.programs(9, 1, lambda done, total, what: None) == drawn
+
+
+def test_no_group_of_programs_is_shorter() -> None:
+    """The shortest bodies are found first, so that groups of programs in the order of the draws would not be alike."""
+    given = {"io": 300, "source_only": 100, "train_inputs": 5, "test_inputs": 10}
+    made = [p for seed in range(3) for p in random_arithmetic(seed=seed, dials=Dials(), **given)]  # type: ignore[arg-type]
+    groups = [[p.facts.length == 1 for p in made if p.group == group] for group in ("io", "source_only")]
+    io, source_only = (sum(short) / len(short) for short in groups)
+    assert abs(io - source_only) < 0.1
+
+
 def digest(programs: list[Program], path: Path) -> str:
     write_programs(programs, path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -188,6 +206,16 @@ def test_verify_holds_every_example_against_the_sandbox(made: list[Program], ref
         verify([crashing])
 
 
+def test_all_programs_of_a_recipe_are_executed_composites_too() -> None:
+    told: list[tuple[float, float, str]] = []
+    data = Arithmetic(
+        io=14, source_only=8, train_inputs=8, test_inputs=6, compose=Compose(io=5, source_only=4)
+    )
+    made = data.programs(3, 5, lambda *what: told.append(what))
+    assert [p for p in made if p.needs]
+    assert told == [(done, len(made), "executed") for done in range(1, len(made) + 1)]
+
+
 def test_too_few_programs_are_refused(refused: Refused) -> None:
     dials = Dials(length=(1, 1), operations=("+", "%"))  # 12 sums and at most 8 remainders
     with within(30), refused("data", "of 30 different programs", "length 1 to 1", "fewer"):
@@ -204,8 +232,13 @@ def test_dials_under_which_no_program_exists_are_refused(dials: Dials, refused: 
         random_arithmetic(seed=0, io=5, source_only=5, dials=dials, train_inputs=5, test_inputs=10)
 
 
+def test_all_inputs_of_the_range_may_be_used() -> None:
+    for p in random_arithmetic(seed=0, io=3, source_only=2, dials=Dials(), train_inputs=40, test_inputs=10):
+        assert sorted(e.args[0] for e in p.examples) == INPUTS
+
+
 def test_inputs_that_do_not_fit_are_refused(refused: Refused) -> None:
-    with refused("data.inputs", "41 train", "10 held-out", "0..49"):
+    with refused("data: 41 train", "10 held-out", "0..49"):
         random_arithmetic(seed=0, io=5, source_only=5, dials=Dials(), train_inputs=41, test_inputs=10)
 
 

@@ -49,10 +49,16 @@ def test_headline_reads_as_a_finding() -> None:
         "After reading only their source, the model runs 93 % of held-out calls of 200 programs "
         "by reciting, 71 % by trace, 38 % directly; without stage 2: 0 %. "
         "Answering every call of a program with its commonest answer would earn 21 %. "
-        "With the source in its prompt the same model runs 96 %. Taught the sources under "
-        "swapped names, it runs the planted program in 83 % of calls and the true one in 4 %. "
-        "No answer could be read from 0 % of its texts."
+        "With the source in its prompt the same model runs 96 % by trace. Taught the sources under "
+        "swapped names, it runs the planted program in 83 % of calls by reciting and the true one in 4 %. "
+        "No answer could be read from 0 % of its texts, asked to recite."
     )
+
+
+def test_the_headline_tells_the_best_that_the_control_does() -> None:
+    rows = [row("proactive", "trace", 0.71)]
+    rows += [row("stage-1-only", ask, share) for ask, share in (("trace", 0.05), ("direct", 0.2))]
+    assert "without stage 2: at most 20 %" in plain(Scoreboard({"scores": rows}))
 
 
 def test_headline_admits_guessing() -> None:

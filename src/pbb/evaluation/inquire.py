@@ -41,7 +41,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
             f"ask: {evaluation} was made by other code: it does not say its {' or '.join(sorted(lacking))}: run the recipe again"
         )
     programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
-    program = _asked(programs, calls)
+    program = _asked(programs, calls, config["seed"])
     truth = _execute(program, args, call, config.get("isolate"))
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
@@ -93,12 +93,14 @@ def read_composition(call: str) -> tuple[list[str], list[Any]]:
             return names, [ast.literal_eval(a) for a in node.args]
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
-    raise PbbError(f"ask: {call[:80]!r} is not a call: write a program's name and a value, such as Zibdax(7)")
+    raise PbbError(
+        f"ask: {call[:80]!r} is no call by position: write a program's name and a value, such as Zibdax(7)"
+    )
 
 
-def _asked(programs: list[Program], calls: list[str]) -> Program:
+def _asked(programs: list[Program], calls: list[str], seed: int) -> Program:
     """The program that is called, or the composite of the two that are."""
-    found = [_named(programs, name) for name in calls]
+    found = [_named(programs, name, seed) for name in calls]
     if len(found) == 1:
         return found[0]
     if composed := [p.entry for p in found if p.needs]:
@@ -109,12 +111,14 @@ def _asked(programs: list[Program], calls: list[str]) -> Program:
     return composite(found[0], found[1], "source_only_composed" if read else "io_composed")
 
 
-def _named(programs: list[Program], name: str) -> Program:
+def _named(programs: list[Program], name: str, seed: int) -> Program:
     for p in programs:
         if p.entry == name:
             return p
     some = ", ".join(p.entry for p in programs if p.group == "source_only")[:120]
-    raise PbbError(f"ask: no program {name!r} in this run: w/o IO programs are {some} ...")
+    raise PbbError(
+        f"ask: no program {name!r} in seed {seed} of this run (another: --seed): w/o IO programs are {some} ..."
+    )
 
 
 def _execute(program: Program, args: list[Any], call: str, isolate: bool | None) -> object:

@@ -1,7 +1,8 @@
 """Programs that a user brings: a recipe's set drawn from a `programs.jsonl`, by hand or by `pbb harvest`.
 
 The file's own words are taken as they are; `pbb data check` holds them against execution. What is looked after here is what a result would
-be worthless without: names that tell programs apart, enough inputs, and no w/o IO program that behaves like another one.
+be worthless without: names that tell programs apart, one output a call, values that a file of JSON holds, enough inputs, no training example that
+is held out too, and no w/o IO program that behaves like another one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import random
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,7 @@ from pbb.programs.calls import Asked, remarks, with_values
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
+from pbb.programs.own_lines import contradictions, in_both, keys, loaded, told, unwritable
 from pbb.programs.program import Program, read_programs
 from pbb.programs.twins import twins
 
@@ -37,6 +40,31 @@ def tells(p: Program) -> list[str]:
     return with_values(remarks(p.source), p.entry) + Asked(p, p.examples).told(p.source)
 
 
+def _in_line(name: str) -> str:
+    """A name as far as one line can say it."""
+    return " ".join(name.split())[:80]
+
+
+def _faults(p: Program, line: str) -> Iterator[str]:
+    """What is wrong with a program that has been read from a line."""
+    try:
+        record, twice = loaded(line)
+    except (ValueError, RecursionError) as e:
+        yield f"no JSON that Python reads: {' '.join(str(e).split())[:120]}"
+        return
+    yield from keys(record, twice)
+    if p.source and not defines(p.source, p.entry):
+        yield f"its source is no Python that defines {p.entry!r}"
+    yield from unwritable(p)
+    yield from contradictions(p)
+
+
+def _without_held_out(p: Program) -> Program:
+    """Without the train examples whose call is held out too."""
+    both = {id(e) for e in in_both(p)}
+    return p.model_copy(update={"examples": [e for e in p.examples if id(e) not in both]}) if both else p
+
+
 class Brought(Data):
     """Programs from a file. Which of them are w/ IO and w/o IO is drawn by the seed.
 
@@ -44,7 +72,13 @@ class Brought(Data):
     allow_code: whether these programs may be executed (isolated), to find twins and to judge the wrong-source arm.
     """
 
-    code = ("pbb.programs.brought", "pbb.programs.calls", "pbb.programs.twins", "pbb.programs.observed")
+    code = (
+        "pbb.programs.brought",
+        "pbb.programs.calls",
+        "pbb.programs.own_lines",
+        "pbb.programs.twins",
+        "pbb.programs.observed",
+    )
     templates = "python"
     family: Literal["file"] = "file"
     path: str
@@ -55,9 +89,10 @@ class Brought(Data):
         """`io` and `source_only` of the file's programs, each with as many examples of both splits as asked for, at least one of each.
 
         Raises:
-            PbbError: the file is no programs.jsonl, two programs share a name, or too few are left.
+            PbbError: the file is no programs.jsonl or holds none, a line says what no recipe can use, two programs share a name, or too
+                few are left.
         """
-        known = self._read()
+        known = [_without_held_out(p) for p in self._read()]
         fit = [p for p in map(self._cut, known) if p is not None]
         found = self._twins(fit, asked, report)
         rng = random.Random(f"split:{seed}")
@@ -70,7 +105,7 @@ class Brought(Data):
                 f"data: {self.path}: {len(known)} programs, {len(fit)} of them with {self.test_inputs} held-out calls and short enough, "
                 f"{len(alone)} without a behavioural twin, in no other's source and without a call in their own: "
                 f"{self.io} w/ IO and {self.source_only} w/o IO are asked for: "
-                "lower data.io or data.source_only, raise data.longest, or bring more"
+                "lower data.io, data.source_only or data.test_inputs, raise data.longest, or bring more"
             )
         unseen = alone[: self.source_only]
         names = {p.name for p in unseen}
@@ -79,26 +114,50 @@ class Brought(Data):
             p.model_copy(update={"group": "io"}) for p in shown
         ]
 
+    def notices(self) -> list[str]:
+        """What of the file is set aside without being refused, in a line; nothing where there is no such thing.
+
+        Raises:
+            PbbError: as `programs`, but for too few.
+        """
+        known = self._read()
+        twice, telling = sum(len(in_both(p)) for p in known), sum(bool(told(p)) for p in known)
+        words = [f"{twice} training examples whose call is held out too are left out"] if twice else []
+        words += (
+            [f"{telling} programs with a call of their own in a docstring or comment are w/ IO at most"]
+            if telling
+            else []
+        )
+        said = f"data.path: {self.path}: {'; '.join(words)}: `pbb data check {self.path}` names them"
+        return [said] if words else []
+
     def _read(self) -> list[Program]:
-        path = Path(self.path)
-        if path.is_dir() or path.suffix == ".py":
+        self._bytes()  # whose refusals say more
+        known = read_programs(Path(self.path))
+        if not known:
             raise PbbError(
-                f"data.path: {path} is Python and not yet programs: "
-                f"`pbb harvest {path} --out programs.jsonl --allow-code` makes them, then give that file"
+                f"data.path: {self.path} holds no programs: one JSON object a line is expected, as `pbb harvest` writes them"
             )
-        known = read_programs(path)
-        for names in ([p.name for p in known], [p.entry for p in known]):
-            twice = [name for name, count in Counter(names).items() if count > 1]
-            if twice:
+        lines = Path(self.path).read_text(encoding="utf-8").split("\n")
+        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+        for what in ("name", "entry"):
+            self._apart([getattr(p, what) for p in known], numbers, what)
+        for number, p in zip(numbers, known, strict=True):
+            if fault := next(_faults(p, lines[number - 1]), None):
                 raise PbbError(
-                    f"data.path: {path}: {twice[0]} is there twice: `pbb data check {path}` lists all faults"
-                )
-        for p in known:
-            if p.source and not defines(p.source, p.entry):
-                raise PbbError(
-                    f"data.path: {path}: {p.name}: its source is no Python that defines {p.entry!r}: `pbb data check {path}` lists all faults"
+                    f"data.path: {self.path}:{number}: {_in_line(p.name)}: {fault}; `pbb data check {self.path}` lists all faults"
                 )
         return known
+
+    def _apart(self, names: list[str], numbers: list[int], what: str) -> None:
+        """Raises PbbError where a name is there twice."""
+        for name, count in Counter(names).items():
+            if count > 1:
+                at = [str(n) for n, other in zip(numbers, names, strict=True) if other == name]
+                raise PbbError(
+                    f"data.path: {self.path}: the {what} {_in_line(name)} is there twice, in lines {' and '.join(at[:2])}: rename one; "
+                    f"`pbb data check {self.path}` lists all faults"
+                )
 
     def _cut(self, p: Program) -> Program | None:
         """With the wanted number of examples; None where there are too few, or the source is too long."""
@@ -128,10 +187,18 @@ class Brought(Data):
 
     def digest(self) -> str:
         """Of the file's bytes."""
+        return hashlib.sha256(self._bytes()).hexdigest()[:16]
+
+    def _bytes(self) -> bytes:
+        """Raises PbbError where there is no such file, or where it is Python."""
+        path = Path(self.path)
         try:
-            return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()[:16]
+            if path.is_dir() or path.suffix == ".py":
+                raise PbbError(
+                    f"data.path: {path} is Python and not yet programs: "
+                    f"`pbb harvest {path} --out programs.jsonl --allow-code` makes them, then give that file"
+                )
+            return path.read_bytes()
         except (OSError, ValueError) as e:  # ValueError: no path at all
-            if Path(self.path).is_dir():
-                self._read()
             why = e.strerror if isinstance(e, OSError) else e
             raise PbbError(f"data.path: cannot read {self.path!r}: {why}: give a programs.jsonl") from e

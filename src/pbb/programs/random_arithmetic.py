@@ -64,6 +64,10 @@ class Arithmetic(Data):
             raise ValueError("input_range: give two numbers, the smaller first")
         if self.bound < max(abs(x) for x in self.input_range):
             raise ValueError("bound: must be at least as large as every input")
+        if self.train_inputs + self.test_inputs > self.input_range[1] - self.input_range[0] + 1:
+            raise ValueError(
+                f"train_inputs, test_inputs: {self.train_inputs} and {self.test_inputs} do not fit into input_range: ask for fewer, or widen it"
+            )
         if not 1 <= self.constants[0] <= self.constants[1]:
             raise ValueError("constants: give two numbers from 1, the smaller first")
         if unknown := [o for o in self.operations if o not in OPERATIONS]:
@@ -203,7 +207,8 @@ def random_arithmetic(
     low, high = dials.input_range
     if train_inputs + test_inputs > high - low + 1:
         raise PbbError(
-            f"data.inputs: {train_inputs} train and {test_inputs} held-out inputs do not fit into {low}..{high}"
+            f"data: {train_inputs} train and {test_inputs} held-out inputs do not fit into {low}..{high}: "
+            "ask for fewer (train_inputs, test_inputs) or widen input_range"
         )
     bodies = distinct(seed, io + source_only, dials)
     rng = random.Random(f"split:{seed}")

@@ -171,6 +171,10 @@ def seeds_phrase(seeds: list[int]) -> str:
     return f"{count} ({', '.join(map(str, seeds))})" if seeds else count
 
 
+HOW = {"direct": "directly", "trace": "by trace", "recite": "by reciting"}
+ASKED = {"direct": "directly", "trace": "for a trace", "recite": "to recite"}
+
+
 def headline(board: Scoreboard) -> tuple[Markup, list[Markup]]:
     """The finding in one sentence, then those that keep it honest (guessing, ceiling, wrong source)."""
     strong = Markup("<strong>{}</strong>").format
@@ -179,13 +183,12 @@ def headline(board: Scoreboard) -> tuple[Markup, list[Markup]]:
         return Markup(
             "This run holds no arm that read the sources and was asked about them without being shown them."
         ), []
-    how = {"direct": "directly", "trace": "by trace", "recite": "by reciting"}
     ranked = sorted(answers, key=lambda ask: -answers[ask])
     best = board.cell(arm, "source_only", ranked[0]) or {}
-    parts = [Markup("{} {}").format(strong(percent(answers[ask])), how[ask]) for ask in ranked[1:]]
+    parts = [Markup("{} {}").format(strong(percent(answers[ask])), HOW[ask]) for ask in ranked[1:]]
     name = "the model" if arm == "proactive" else f"the model ({arm})"
     lead = Markup("After reading only their source, {} runs {} of held-out calls of {} programs {}").format(
-        name, strong(percent(answers[ranked[0]])), best.get("programs") or "some", how[ranked[0]]
+        name, strong(percent(answers[ranked[0]])), best.get("programs") or "some", HOW[ranked[0]]
     )
     lead += Markup("").join(Markup(", {}").format(part) for part in parts)
     if "stage-1-only" in board.arms() and (control := _answers(board, "stage-1-only")):
@@ -206,14 +209,17 @@ def _caveats(board: Scoreboard, arm: str, ask: str, best: Row) -> list[Markup]:
         said.append(Markup(text + ".").format(percent(constant)))
     ceiling = board.accuracy(arm, "source_only", CEILING[ask])
     if ceiling is not None:
-        said.append(Markup("With the source in its prompt the same model runs {}.").format(percent(ceiling)))
+        text = "With the source in its prompt the same model runs {} {}."
+        said.append(Markup(text).format(percent(ceiling), HOW[CEILING[ask].removeprefix("in-context-")]))
     wrong = board.cell("wrong-source", "source_only", ask)
     if wrong is not None and wrong.get("planted") is not None:
-        text = "Taught the sources under swapped names, it runs the planted program in {} of calls"
+        text = "Taught the sources under swapped names, it runs the planted program in {} of calls {}"
         text += " and the true one in {}."
-        said.append(Markup(text).format(percent(wrong["planted"]), percent(wrong["accuracy"])))
+        said.append(Markup(text).format(percent(wrong["planted"]), HOW[ask], percent(wrong["accuracy"])))
     if best.get("parse_failures") is not None:
         said.append(
-            Markup("No answer could be read from {} of its texts.").format(percent(best["parse_failures"], 1))
+            Markup("No answer could be read from {} of its texts, asked {}.").format(
+                percent(best["parse_failures"], 1), ASKED[ask]
+            )
         )
     return said

@@ -1,0 +1,147 @@
+"""What the recipe `own` refuses of a file in one line, and what it sets aside: never without a word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbb.cli import main
+from pbb.programs.brought import Brought
+from pbb.programs.isolation import STANDARD
+from pbb.programs.program import Program
+
+Refused = Callable[..., AbstractContextManager[None]]
+ROWS = [{"args": [x], "output": 3 * x, "split": "test" if x > 8 else "train"} for x in range(1, 13)]
+
+
+def record(entry: str = "f", k: int = 3, **changes: Any) -> dict[str, Any]:
+    """A program that multiplies by k, right and complete unless changed."""
+    examples = [row | {"output": k * row["args"][0]} for row in ROWS]
+    return {
+        "name": entry, "entry": entry, "source": f"def {entry}(x):\n    return {k} * x\n", "family": "mine", "group": "io",
+        "examples": examples, "facts": {"length": 1}, **changes,
+    }  # fmt: skip
+
+
+def brought(folder: Path, *records: Any, **dials: Any) -> Brought:
+    path = folder / "programs.jsonl"
+    lines = (r if isinstance(r, str) else json.dumps(r) for r in records)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return Brought(
+        path=str(path), **({"io": 1, "source_only": 1, "train_inputs": 8, "test_inputs": 4} | dials)
+    )
+
+
+def made(data: Brought) -> dict[str, Program]:
+    return {p.name: p for p in data.programs(0, 4, lambda done, total, what: None)}
+
+
+def said(old: str, new: str, **changes: Any) -> str:
+    """A line with a part of it replaced, for what Python would not write down."""
+    line = json.dumps(record(**changes))
+    assert old in line
+    return line.replace(old, new)
+
+
+def with_row(**row: Any) -> dict[str, Any]:
+    return record(examples=[*ROWS, {"split": "train", **row}])
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "an output that is NaN": (said('"output": 6,', '"output": NaN,'), "f(2) gives NaN, which is no JSON: take that example out"),
+    "an output beyond floats": (said('"output": 6,', '"output": [1, {"a": -1e999}],'), "f(2) gives -Infinity, which is no JSON"),
+    "an argument that is Infinity": (said('"args": [2]', '"args": [Infinity]'), "f(inf) is asked with Infinity, which is no JSON"),
+    "an exact output beyond floats": (with_row(args=[20], output=0, exact="([20], {}, (1e999, 2))"), "f(20) gives Infinity"),
+    "an exact output that is a set": (with_row(args=[20], output=0, exact="([20], {}, {60})"), "f(20) gives a set, which is no JSON"),
+    "an origin with NaN": (said("0.5", "NaN", origin={"score": [0.5]}), "origin holds NaN, which is no JSON: take it out"),
+    "an unknown key": (record(kwarg={}), "'kwarg' is no key that is read: put it into an example, as 'kwargs', or take it out"),
+    "an unknown key of facts": (record(facts={"length": 1, "ops_": []}), "'facts.ops_' is no key that is read: write 'ops'"),
+    "a key twice": (said('"output": 6,', '"output": 7, "output": 6,'), "the key 'output' stands twice in one object: keep one"),
+    "one call with two outputs": (with_row(args=[2], output=7), "f(2) stands there with two outputs, 6 and 7: take the wrong one out"),
+    "one call with two outputs over both splits": (with_row(args=[9], output=0), "f(9) stands there with two outputs, 27 and 0"),
+    "no such function": (record(source="def g(x):\n    return 3 * x\n"), "its source is no Python that defines 'f'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_recipe_can_use_is_refused_in_one_line(case: str, tmp_path: Path, refused: Refused) -> None:
+    bad, words = REFUSED[case]
+    data = brought(tmp_path, record("a", 2), "", bad)
+    with refused(f"data.path: {data.path}:3: f: {words}", f"; `pbb data check {data.path}` lists all faults"):
+        made(data)
+
+
+def test_a_name_of_many_lines_is_told_in_one(tmp_path: Path, refused: Refused) -> None:
+    named = {"name": "f\n of mine"}
+    with refused("programs.jsonl:1: f of mine: 'kwarg'"):
+        made(brought(tmp_path, record(**named, kwarg={})))
+    with refused("the name f of mine is there twice, in lines 1 and 2"):
+        made(brought(tmp_path, record(**named), record(**named)))
+
+
+def test_a_file_without_programs_is_said_to_hold_none(tmp_path: Path, refused: Refused) -> None:
+    data = brought(tmp_path, "", "  ")
+    with refused(f"data.path: {data.path} holds no programs: one JSON object a line is expected"):
+        made(data)
+
+
+def test_the_command_refuses_before_a_step_is_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = brought(tmp_path, record("a", 2), said('"output": 6,', '"output": NaN,'))
+    out = tmp_path / "data"
+    assert main(["data", "make", "own", "--set", f"data.path={data.path}", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"pbb: data.path: {data.path}:2: f: f(2) gives NaN")
+    assert not out.exists()
+
+
+def test_a_train_example_that_is_held_out_too_is_left_out(tmp_path: Path) -> None:
+    """However its argument is passed; what is taken in its place is the next one."""
+    rows = [
+        {"args": [9], "output": 27, "split": "train"},
+        {"args": [], "kwargs": {"x": 10}, "output": 30, "split": "train"},
+    ]
+    data = brought(tmp_path, record("a", 2), record(examples=[*rows, *ROWS]))
+    p = made(data)["f"]
+    assert [e.args for e in p.calls("train")] == [[x] for x in range(1, 9)]
+    assert [e.args for e in p.calls("test")] == [[9], [10], [11], [12]]
+    assert data.notices() == [
+        f"data.path: {data.path}: 2 training examples whose call is held out too are left out: `pbb data check {data.path}` names them"
+    ]
+
+
+def test_a_program_that_tells_its_own_call_is_counted(tmp_path: Path) -> None:
+    telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
+    data = brought(tmp_path, record("a", 2), telling)
+    assert data.notices() == [
+        f"data.path: {data.path}: 1 programs with a call of their own in a docstring or comment are w/ IO at most: "
+        f"`pbb data check {data.path}` names them"
+    ]
+    assert made(data)["f"].group == "io"
+
+
+def test_of_a_right_file_nothing_is_said(tmp_path: Path) -> None:
+    assert brought(tmp_path, record("a", 2), record()).notices() == []
+
+
+@pytest.mark.parametrize("what", ["a folder", "a module", "nothing"])
+def test_a_path_that_is_no_file_of_programs_is_refused_before_it_is_read(
+    what: str, tmp_path: Path, refused: Refused
+) -> None:
+    path = {"a folder": tmp_path, "a module": tmp_path / "code.py", "nothing": tmp_path / "none.jsonl"}[what]
+    (tmp_path / "code.py").write_text("def f(x):\n    return x\n")
+    words = "No such file or directory: give a programs.jsonl" if what == "nothing" else "pbb harvest"
+    for read in (Brought(path=str(path)).digest, Brought(path=str(path)).notices):
+        with refused("data.path: ", words):
+            read()
+
+
+def test_the_imports_that_isolation_allows_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own-programs.md").read_text(encoding="utf-8")
+    (line,) = (line for line in page.split("\n") if "what may be imported is" in line)
+    assert [name for name in STANDARD if f"`{name}`" not in line] == []
