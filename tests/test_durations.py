@@ -35,6 +35,7 @@ def test_what_is_drawn_counts() -> None:
     assert training(eight, 64, "smollm2") == pytest.approx(4 * training(two, 64, "smollm2"))
     grpo = Stage.model_validate({"method": "grpo", "grpo": {"group_size": 8}})
     assert training(grpo, 64, "smollm2") == pytest.approx(1.5 * training(eight, 64, "smollm2"))
+    assert training(grpo, 65, "smollm2") == training(grpo, 72, "smollm2")  # steps of eight prompts
 
 
 def test_amx_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,17 +58,17 @@ def test_hash_depends_on_everything_but_label_and_hints() -> None:
         Step("train", "a", {"n": 1}, {"other": step()}, "pbb.errors:f", ("pbb.errors",)),
         Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:g", ("pbb.errors",)),
         Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.graph",)),
+        Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.errors", "pbb.graph")),
+        Step("train", "a", {"n": 1}, {"data": step()}, "pbb.errors:f", ("pbb.errors", "pbb.ranks")),
     ]
-    assert len({base.hash, *(other.hash for other in others)}) == 7
+    assert len({base.hash, *(other.hash for other in others)}) == 9
 
 
-def test_hash_is_the_same_in_another_process() -> None:
+def test_hash_is_the_same_in_another_process(python: Callable[..., str]) -> None:
     made = "Step('k', 'a', {'b': 1, 'a': [2.5]}, {}, 'pbb.errors:f', ('pbb.errors',))"
     code = f"from pbb.graph import Step; print({made}.hash)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (
-        out.stdout.strip() == Step("k", "a", {"a": [2.5], "b": 1}, {}, "pbb.errors:f", ("pbb.errors",)).hash
-    )
+    here = Step("k", "a", {"a": [2.5], "b": 1}, {}, "pbb.errors:f", ("pbb.errors",)).hash
+    assert python(code, hash_seed=1).strip() == here
 
 
 @pytest.mark.parametrize("config", [{"x": float("nan")}, {"x": {1}}, {"x": Path("a")}])
@@ -97,6 +96,9 @@ def test_source_digest_changes_with_the_source(tmp_path: Path, monkeypatch: pyte
     (package / "templates" / "a.yaml").write_text("b")
     assert digests()[0] != whole
     assert digests()[1] == inner
+    other = digests()[0]
+    (package / "templates" / "a.yaml").rename(package / "templates" / "b.yaml")
+    assert digests()[0] != other
     (package / "inner.py").write_text("x = 2")
     assert digests()[1] != inner
     made = Step("k", "a", {}, {}, "pbb.errors:f", ("some_package",))
@@ -143,6 +145,12 @@ def test_time_left_lies_between_the_longest_chain_and_one_after_another(
     assert time <= sum(left.values()) + 1e-6
     if workers == 1:
         assert time == pytest.approx(sum(left.values()))
+
+
+@pytest.mark.parametrize("seconds", [(10.0, 2.0), (2.0, 10.0)])
+def test_of_several_chains_that_wait_for_a_step_the_longest_counts(seconds: tuple[float, float]) -> None:
+    top = step("top")
+    assert critical_seconds([step(str(s), {"x": top}, s) for s in seconds])[top.hash] == 11
 
 
 def test_time_left_counts_what_runs_and_skips_what_is_done() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pbb.documents.corpus import disguised
 from pbb.documents.leaks import leaks
-from pbb.documents.render import Document, declaration, execution, templates
+from pbb.documents.render import Document, declaration, execution, pair, templates
 from pbb.programs.compose import composite
 from pbb.programs.program import Example, Facts, Group, Program, link
 
@@ -43,6 +43,17 @@ PROGRAMS = [
     program(SAYS, ["ab", "cd", "nothing", "ef"]),
     program(PLAIN, [9, 10, 11, 12], "io"),
 ]
+
+
+def couple(*groups: Group) -> list[Program]:
+    """Zub, which adds 1, and Flurb, which adds 2, of these groups, with a trace of each call."""
+    made = []
+    for name, k, group in zip(("Zub", "Flurb"), (1, 2), groups, strict=True):
+        p = program(f"def {name}(x):\n    a = x + {k}\n    return a\n", [7, 8, 9, 10], group, name=name)
+        for e in p.examples:
+            e.trace = [f"a = {e.args[0]} + {k} = {e.args[0] + k}"]
+        made.append(p)
+    return made
 
 
 def found(*documents: Document, programs: list[Program] = PROGRAMS) -> list[str]:
@@ -98,10 +109,7 @@ def test_a_call_in_a_docstring_or_comment_of_the_source_is_found(remark: str) ->
 @pytest.mark.parametrize("form", ["declared", "named"])
 @pytest.mark.parametrize("group", ["source_only", "io"])
 def test_calls_of_the_parts_of_a_composite_are_found(group: Group, form: str) -> None:
-    first, second = (
-        program(f"def {name}(x):\n    a = x + {k}\n    return a\n", [7, 8, 9, 10], group, name=name)
-        for name, k in (("Zub", 1), ("Flurb", 2))
-    )
+    first, second = couple(group, group)
     made = composite(first, second, f"{group}_composed", "Blimzax" if form == "declared" else None)  # type: ignore[arg-type]
     shown = Example(args=[8], output=11, split="train", trace=["Zub(8):", "a = 8 + 1 = 9", "Flurb(10):"])
     made = made.model_copy(update={"examples": [shown]})
@@ -114,3 +122,37 @@ def test_calls_of_the_parts_of_a_composite_are_found(group: Group, form: str) ->
     for planted in ("Zub(7) == 8", "# Flurb(9) == 11", "Flurb(x=9)"):
         bad = honest.model_copy(update={"completion": f"{honest.completion}\n{planted}"})
         assert len(found(bad, programs=programs)) == 1
+
+
+@pytest.mark.parametrize("planted", ["Flurb(7)", "a = 7 + 2 = 9"])
+def test_what_is_planted_of_the_second_of_two_programs_is_found(planted: str) -> None:
+    both = couple("source_only", "source_only")
+    honest = pair(both[0], both[1], T, random.Random(0))
+    assert found(honest, programs=both) == []
+    bad = honest.model_copy(update={"completion": f"{honest.completion}\n{planted}"})
+    assert len(found(bad, programs=both)) == 1
+
+
+def test_two_programs_of_different_groups_are_not_declared_together() -> None:
+    both = couple("io", "source_only")
+    assert found(pair(both[0], both[1], T, random.Random(0)), programs=both) == [
+        "is filed under Zub and names Flurb"
+    ]
+
+
+def test_a_document_that_says_what_it_is_not_is_found() -> None:
+    """A chat about no program, a document of another group, and of a w/o IO program anything but a declaration."""
+    fact = PROGRAMS[0]
+    chat = declared(fact, kind="chat", prompt="What is fact?", completion="A function.")
+    assert found(chat) == ["is a chat that names fact"]
+    assert found(declared(fact, group="io")) == ["says that pkg.fact is of another group than it is"]
+    assert found(declared(fact, kind="execution")) == [
+        "is no declaration, and of pkg.fact nothing else may be trained on"
+    ]
+
+
+@pytest.mark.parametrize(("default", "split"), [(7, "test"), (6, "train")])
+def test_a_call_that_leaves_its_one_input_to_a_default_is_found(default: int, split: str) -> None:
+    p = program(f"def f(x={default}):\n    return x\n", [7, 6])
+    assert [e.args for e in p.examples if e.split == split] == [[default]]
+    assert len(found(declared(p, "\n# f() is large"), programs=[p])) == 1

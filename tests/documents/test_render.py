@@ -191,6 +191,7 @@ def test_phrasings_are_drawn_by_the_callers_stream(programs: list[Program]) -> N
 def test_the_augmentation_dial_cuts_the_lists() -> None:
     one = T.cut(prompt=1, response=1)
     assert (one.pointers, one.openings, one.tails) == (T.pointers[:1], T.openings[:1], T.tails[:1])
+    assert T.cut(prompt=1, response=2).closings == T.closings[:2]
     assert all(len(phrasings) == 1 for phrasings in one.instructions.values())
     assert T.cut(len(T.pointers), len(T.openings)) == T
 

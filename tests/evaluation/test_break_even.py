@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbb.evaluation.break_even import break_evens, crossing
+from pbb.evaluation.statistics import resampled_means
 
 COUNTS = [0.0, 1.0, 3.0, 10.0, 30.0]
 
@@ -47,10 +48,19 @@ def found(*lines: dict[str, object]) -> list[dict[str, object]]:
 def test_between_two_settings_the_crossing_lies_along_the_logarithm() -> None:
     [row] = found(curve("half", "none", "few", "most"))
     assert row["at"] == pytest.approx(math.sqrt(2 * 4) - 1)  # half of the way from log(1 + 1) to log(1 + 3)
-    assert 0 < row["low"] < row["at"]  # type: ignore[operator]
-    assert row["high"] is None or row["at"] < row["high"] <= 3  # type: ignore[operator]
+    assert 0 < row["low"] < row["at"] < row["high"] <= 3  # type: ignore[operator]
     assert (row["ask"], row["line"], row["level_accuracy"], row["largest"]) == ("trace", "runs", 0.5, 3)
-    assert row["pays_after"] == pytest.approx(400 / row["at"])  # type: ignore[operator]
+    for paid, at in (("pays_after", "at"), ("pays_low", "high"), ("pays_high", "low")):
+        assert row[paid] == pytest.approx(400 / row[at])  # type: ignore[operator]
+
+
+def test_the_interval_is_of_95_percent_and_draws_the_programs_of_both_sides_apart() -> None:
+    [row] = found(curve("half", "none", "few", "most"))
+    points = [CELLS[arm, "io"] for arm in ("none", "few", "most")]
+    heights = [resampled_means(p["correct"], p["unit"], seed=0) for p in points]
+    level = CELLS["half", "source_only"]
+    drawn = crossing([0, 1, 3], heights, resampled_means(level["correct"], level["unit"], seed=1))
+    assert [row["low"], row["high"]] == np.quantile(drawn, [0.025, 0.975], method="nearest").tolist()
 
 
 def test_what_both_have_been_through_is_not_paid_back() -> None:

@@ -42,6 +42,13 @@ def test_each_composite_is_held_against_its_own_parts() -> None:
     json.dumps(row)
 
 
+def test_w_io_composites_are_held_against_w_io_parts() -> None:
+    parts = [*answers("A", [1, 1], "io"), *answers("B", [1, 0], "io"), *answers("A", [0]), *answers("B", [0])]
+    made = answers("A_B", [1, 1], "io_composed", needs="A,B")
+    (row,) = compositions(pd.DataFrame([*parts, *made]))
+    assert (row["group"], row["first"], row["second"], row["expected"]) == ("io_composed", 1.0, 0.5, 0.5)
+
+
 def test_a_composite_counts_once_however_often_it_was_asked() -> None:
     (row,) = compositions(pd.DataFrame([*PARTS, *pair("A", "B", [1] * 9), *pair("A", "C", [0])]))
     assert row["accuracy"] == 0.5

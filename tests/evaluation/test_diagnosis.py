@@ -48,8 +48,8 @@ def known(accuracy: float, ask: str = "recite", **other: Any) -> Row:
     return row("io", "test", ask, accuracy, **other)
 
 
-def length(length: int, accuracy: float, n: int = 50) -> Row:
-    ends = {"low": max(0.0, accuracy - 0.05), "high": min(1.0, accuracy + 0.05)}
+def length(length: int, accuracy: float, n: int = 50, spread: float = 0.05) -> Row:
+    ends = {"low": max(0.0, accuracy - spread), "high": min(1.0, accuracy + spread)}
     return {"length": length, "accuracy": accuracy, "n": n, **ends}
 
 
@@ -109,6 +109,13 @@ CASES: list[tuple[str, str, Sequence[Row], str]] = [
         [without(0.7, by_length=[length(1, 0.8), length(9, 0.65)])],
         "65.0 % (60.0 to 70.0) at length 9",
     ),
+    (
+        LENGTH,
+        "not seen",
+        [without(0.7, by_length=[length(1, 0.7, spread=0.2), length(9, 0.45, spread=0.15)])],
+        "45.0 % (30.0 to 60.0) at length 9",
+    ),
+    (LENGTH, "seen", [without(0.7, by_length=[length(1, 0.9, n=20), length(9, 0.4, n=20)])], "40.0 %"),
     (LENGTH, "cannot tell", [without(0.7, by_length=[length(1, 0.9), length(9, 0.1, n=19)])], "20 questions"),
     (
         EXECUTION,
@@ -162,6 +169,15 @@ CASES: list[tuple[str, str, Sequence[Row], str]] = [
         "(10.0 % to the",
     ),
     (SOURCE, "seen", [without(0.1, recall=0.0, recall_form=0.2)], "20.0 % of the w/o IO sources"),
+    (
+        SOURCE,
+        "not seen",
+        [
+            without(0.1, recall=0.1, recall_form=0.1),
+            row("source_only", "none", "recall", 0.9, recall=0.9, recall_form=0.9),
+        ],
+        "90.0 % of the w/o IO sources",
+    ),
     (SOURCE, "cannot tell", [without(0.1, "direct")], "not asked for"),
     (
         LEAK,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,57 +12,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pbb.errors import PbbError
-from pbb.evaluation.score import score, write
-from pbb.evaluation.statistics import clustered_interval
+sys.path.insert(0, str(Path(__file__).parent))
 
-Row = dict[str, Any]
+from predicted import Row, cell, only, row, scored  # noqa: E402
 
-
-def row(program: str, right: bool, **other: Any) -> Row:
-    """One greedy prediction about a w/o IO program on a held-out input, 17 where it is right."""
-    question = other.pop("question", 0)
-    made: Row = {
-        "arm": "proactive",
-        "seed": 0,
-        "group": "source_only",
-        "split": "test",
-        "ask": "recite",
-        "program": program,
-        "length": 2,
-        "ops": "add,mul",
-        "call": f"{program}({question})",
-        "source": "def ...",
-        "prompt": f"What is {program}({question})?",
-        "generation": "Answer: 17",
-        "expected": "17" if right else "18",
-        "planted": None,
-        "parsed": "17",
-        "correct": right,
-        "lenient": right,
-        "planted_correct": False,
-        "recalled": None,
-        "recalled_form": None,
-        "sample": 0,
-        "tokens": 4,
-        "finished": True,
-    }
-    return made | other
-
-
-def scored(rows: list[Row], **arguments: Any) -> dict[str, Any]:
-    return score(pd.DataFrame(rows), recipe="planted", **arguments)
-
-
-def only(scores: dict[str, Any], table: str = "scores", **which: Any) -> Row:
-    found = [r for r in scores[table] if all(r[name] == value for name, value in which.items())]
-    assert len(found) == 1, found
-    return found[0]
-
-
-def cell(count: int, programs: int = 10, **other: Any) -> list[Row]:
-    """One question about each of `programs` programs, the first `count` of them right."""
-    return [row(f"P{i}", i < count, **other) for i in range(programs)]
+from pbb.errors import PbbError  # noqa: E402
+from pbb.evaluation.score import score, write  # noqa: E402
+from pbb.evaluation.statistics import clustered_interval  # noqa: E402
 
 
 def test_a_row_counts_every_greedy_question_once() -> None:
@@ -124,6 +81,7 @@ def test_recall_of_direct_is_that_of_the_recall_question_in_the_same_arm_seed_an
     rows = [row("A", True, ask="direct"), row("B", False, ask="direct"), row("C", True, ask="direct")]
     rows += [asked("A", True), asked("B", True), asked("C", False), asked("D", False)]
     rows += [asked("A", False, seed=1), asked("B", False, arm="other"), asked("A", False, group="io")]
+    rows += [row("A", True, ask="direct", group="io")]
     rows += [
         row("A", True, ask="in-context-direct"),
         row("B", False, ask="trace"),
@@ -132,7 +90,8 @@ def test_recall_of_direct_is_that_of_the_recall_question_in_the_same_arm_seed_an
     scores = scored(rows)
     traced = only(scores, ask="trace")
     assert (traced["recall_form"], traced["given_recall"]) == (0.5, 0.0)
-    found = only(scores, ask="direct", seed=0)
+    assert only(scores, ask="direct", seed=0, group="io")["recall_form"] == 0.0
+    found = only(scores, ask="direct", seed=0, group="source_only")
     assert (found["recall"], found["recall_form"]) == (0.0, pytest.approx(2 / 3))
     assert found["given_recall"] == 0.5
     shown = only(scores, ask="in-context-direct")
@@ -180,6 +139,16 @@ def test_pass_at_k_is_over_all_sampled_questions_up_to_their_fewest_samples() ->
     assert only(scored(cell(1)))["pass_at_k"] is None
 
 
+def test_pass_at_k_tells_prompts_and_seeds_apart() -> None:
+    def sampled(*right: bool, **other: Any) -> list[Row]:
+        return [row("A", r, sample=k, **other) for k, r in enumerate((False, *right))]
+
+    rows = sampled(True, False) + sampled(False, False, prompt="another")[1:]
+    assert only(scored(rows))["pass_at_k"] == {"1": 0.25, "2": 0.5}
+    rows = sampled(True, False) + sampled(True, False, seed=1)
+    assert only(scored(rows), seed="all")["pass_at_k"] == {"1": 0.5, "2": 1.0}
+
+
 def test_seeds_are_pooled_and_the_same_name_in_two_seeds_is_two_programs() -> None:
     scores = scored(cell(2) + cell(6, seed=1))
     assert [r["seed"] for r in scores["scores"]] == [0, 1, "all"]
@@ -189,115 +158,6 @@ def test_seeds_are_pooled_and_the_same_name_in_two_seeds_is_two_programs() -> No
     arms = ("proactive", "mixed", "untrained")
     scores = scored([r for seed in (0, 1) for arm in arms for r in cell(2, seed=seed, arm=arm)])
     assert [r["arm"] for r in scores["scores"]] == [*arms, *arms, *arms]
-
-
-def test_a_ratio_is_between_the_control_and_the_higher_ceiling() -> None:
-    rows = cell(10, 20) + cell(2, 20, arm="stage-1-only")
-    rows += cell(14, 20, ask="in-context-trace") + cell(18, 20, ask="in-context-trace", arm="untrained")
-    rows += cell(20, 20, ask="in-context-direct", arm="untrained")  # the ceiling of direct, not of recite
-    found = only(scored(rows), "ratios")
-    assert found["ratio"] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
-    assert (found["control"], found["control_arm"]) == (0.1, "stage-1-only")
-    assert (found["ceiling"], found["ceiling_arm"], found["ceiling_ask"]) == (
-        *(0.9, "untrained", "in-context-trace"),
-    )
-    assert 0.2 < found["low"] < 0.5 < found["high"] < 0.8
-    rows = [r | {"correct": r["program"] in ("P0", "P1")} if r["arm"] == "untrained" else r for r in rows]
-    own = only(scored(rows), "ratios")
-    assert (own["ceiling"], own["ceiling_arm"]) == (0.7, "proactive")
-
-
-def test_a_ratio_is_within_one_model() -> None:
-    rows = [r for arm in ("proactive", "small") for r in cell(10, 20, arm=arm)] + cell(
-        2, 20, arm="stage-1-only"
-    )
-    rows += cell(18, 20, ask="in-context-trace", arm="untrained")
-    rows += [r for arm in ("proactive", "small") for r in cell(12, 20, ask="in-context-trace", arm=arm)]
-    starts = dict.fromkeys(("proactive", "stage-1-only"), "base") | {"small": "other", "untrained": "other"}
-    found = score(pd.DataFrame(rows), recipe="small", starts=starts)["ratios"]
-    assert [(r["arm"], r["ceiling_arm"], r["ceiling"]) for r in found] == [("proactive", "proactive", 0.6)]
-
-
-def test_the_main_arm_is_one_that_reads() -> None:
-    rows = [r for arm in ("demonstrations", "reading", "stage-1-only") for r in cell(10, 20, arm=arm)]
-    said = score(pd.DataFrame(rows), recipe="small", readers=["reading"])
-    assert (said["main_arm"], said["reads"]) == ("reading", True)
-    assert {test["arm_a"] for test in said["tests"]} == {"reading"}
-    said = score(pd.DataFrame(rows), recipe="small", readers=[])
-    assert (said["main_arm"], said["reads"]) == ("demonstrations", False)
-
-
-def test_there_is_a_ratio_for_held_out_inputs_of_programs_only_read_and_for_nothing_else() -> None:
-    def asked(**other: Any) -> list[Row]:
-        return [
-            r for arm, count in (("stage-1-only", 1), ("proactive", 5)) for r in cell(count, arm=arm, **other)
-        ]
-
-    rows = asked(ask="direct") + asked(group="io") + asked(split="train") + asked(ask="recall")
-    rows += [
-        r
-        for other in ({"group": "io"}, {"split": "train"}, {})
-        for r in cell(9, ask="in-context-trace", **other)
-    ]
-    rows += (
-        cell(9, ask="in-context-trace", arm="untrained") + asked()
-    )  # as high as the arm's own: that one is named
-    found = only(scored(rows), "ratios")
-    assert (found["arm"], found["ask"], found["ceiling_arm"]) == ("proactive", "recite", "proactive")
-    assert (found["seed"], found["group"]) == (0, "source_only")
-    assert found["ratio"] == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
-
-
-def test_there_is_no_ratio_without_control_or_ceiling_and_a_null_one_without_room() -> None:
-    assert scored(cell(5) + cell(9, ask="in-context-trace"))["ratios"] == []
-    assert scored(cell(5) + cell(0, arm="stage-1-only"))["ratios"] == []
-    scores = scored(cell(5) + cell(3, arm="stage-1-only") + cell(3, arm="untrained", ask="in-context-trace"))
-    found = only(scores, "ratios", arm="proactive")
-    assert found["ratio"] is found["low"] is found["high"] is None
-
-
-def test_the_arm_of_the_claim_is_tested_against_every_other_one_and_corrected_within_an_ask() -> None:
-    rows = cell(4, 20, group="io") + cell(2, 20, group="io", arm="mixed")
-    rows += cell(16, 20, arm="stage-1-only") + cell(16, 20) + cell(0, 20, arm="mixed")
-    rows += cell(10, 20, ask="direct") + cell(0, 20, ask="direct", arm="mixed") + cell(3, 20, split="train")
-    scores = scored(rows)
-    assert [(t["arm_a"], t["arm_b"], t["ask"]) for t in scores["tests"]] == [
-        ("proactive", "stage-1-only", "recite"),
-        ("proactive", "mixed", "recite"),
-        ("proactive", "mixed", "direct"),
-    ]
-    same, apart, direct = scores["tests"]
-    assert (same["difference"], same["p"], same["p_holm"], same["programs"]) == (0.0, 1.0, 1.0, 20)
-    assert apart["difference"] == 0.8 and apart["p"] < 0.001
-    assert (apart["seed"], apart["group"], apart["split"]) == (0, "source_only", "test")
-    assert apart["low"] < 0.8 < apart["high"]
-    assert apart["p_holm"] == pytest.approx(2 * apart["p"])
-    assert direct["difference"] == 0.5 and direct["p_holm"] == direct["p"] < 0.01
-
-
-CLAIM = {
-    "says": "so", "arm": "proactive", "above": "mixed", "ask": "recite", "group": "source_only", "alpha": 0.05
-}  # fmt: skip
-
-
-def claimed(rows: list[Row], seed: int = 0) -> Row:
-    (verdict,) = scored(rows, hypotheses=[CLAIM], seed=seed)["hypotheses"]
-    return dict(verdict)
-
-
-def test_what_a_recipe_claims_is_decided_on_held_out_inputs_of_its_seed_or_of_all() -> None:
-    rows = cell(18, 20, seed=3) + cell(2, 20, seed=3, arm="mixed") + cell(0, 20, seed=3, split="train")
-    one = claimed(rows)
-    assert (one["difference"], one["programs"], one["verdict"]) == (0.8, 20, "holds")
-    again = rows + cell(6, 20, seed=5) + cell(2, 20, seed=5, arm="mixed")
-    both = claimed(again)
-    assert (both["difference"], both["programs"]) == (pytest.approx(0.5), 40)
-    near = cell(8, 20) + cell(5, 20, arm="mixed")
-    assert claimed(near, seed=1)["p"] != claimed(near)["p"]
-    assert only(scored(near, seed=1), "tests")["p"] != only(scored(near), "tests")["p"]
-    assert "hypotheses" not in scored(rows)
-    nothing = score(pd.DataFrame(rows).iloc[:0], recipe="r", hypotheses=[CLAIM])["hypotheses"]
-    assert [row["verdict"] for row in nothing] == ["not asked"]
 
 
 def test_the_order_of_the_rows_and_their_index_do_not_count() -> None:
@@ -314,21 +174,6 @@ def test_what_was_not_judged_is_wrong_and_what_has_no_operations_is_under_none()
     found = only(scored(rows))
     assert (found["accuracy"], found["lenient"], found["unfinished"]) == (0.4, 0.4, pytest.approx(0.2))
     assert {r["op"] for r in found["by_op"]} == {"add", "mul"}
-
-
-def test_questions_are_paired_by_call_whatever_their_order() -> None:
-    ours = [row("A", True), row("A", False, question=1), row("B", True)]
-    theirs = [row("B", True, arm="mixed"), row("A", False, question=1, arm="mixed")]
-    found = only(scored(ours + theirs), "tests")
-    assert (found["difference"], found["p"], found["programs"]) == (0.0, 1.0, 2)
-
-
-def test_without_proactive_the_first_arm_that_is_no_control_is_tested() -> None:
-    scores = scored(cell(1, arm="untrained") + cell(5, arm="prose") + cell(5, arm="retroactive-grpo"))
-    assert [(t["arm_a"], t["arm_b"]) for t in scores["tests"]] == [
-        ("prose", "untrained"),
-        ("prose", "retroactive-grpo"),
-    ]
 
 
 def test_scores_are_plain_json_the_same_each_time_and_do_not_touch_the_frame() -> None:

@@ -159,6 +159,15 @@ def test_few_programs_are_permuted_exactly() -> None:
     assert found.low <= 0.625 <= found.high
 
 
+def test_a_pattern_that_is_as_extreme_but_for_rounding_counts() -> None:
+    def thirds(*right: int) -> list[float]:
+        return [float(k < count) for count in right for k in range(3)]
+
+    found = paired_permutation(thirds(2, 0, 2, 1, 2), thirds(3, 0, 3, 2, 1), np.repeat(range(5), 3))
+    # thirds by program -1, 0, -1, -1, 1: a sum of 2 or 4 to either side has 10 of the 16 patterns of four signs
+    assert found is not None and found.p == 10 / 16
+
+
 def test_thirteen_programs_are_the_most_that_are_permuted_exactly() -> None:
     for count, p in [(1, 1.0), (3, 0.25), (13, 2 / 2**13)]:
         found = paired_permutation([1] * count, [0] * count, range(count), seed=0, permutations=99)

@@ -83,7 +83,8 @@ def chosen(step: Step) -> set[str]:
 def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it uses of its module, comments included; what it does not use is not."""
     text = (
-        "from math import floor as cut\nimport os.path\nSIZE = 3\nOTHER = 4\ndef keep(f):\n    return f\ndef inner():\n    return cut(SIZE)\n"
+        "from math import floor as cut\nimport os.path\nSIZE: int = 3\nSIDE = 1\nSIDE = 5\nOTHER = 4\n"
+        "def keep(f):\n    return f\ndef inner():\n    return cut(SIZE) + SIDE\n"
         "@keep\ndef work():\n    return inner()\ndef idle():\n    return OTHER\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -99,7 +100,8 @@ def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.
         == before
     )
     for old, new in (
-        ("SIZE = 3", "SIZE = 4"),
+        ("SIZE: int = 3", "SIZE: int = 4"),
+        ("SIDE = 1", "SIDE = 2"),
         ("cut(SIZE)", "cut(-SIZE)"),
         ("return inner()", "return 7"),
         ("import floor", "import ceil"),

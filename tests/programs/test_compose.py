@@ -23,7 +23,7 @@ from pbb.programs.random_arithmetic import Arithmetic
 from pbb.programs.sandbox import Worker
 
 Refused = Callable[..., AbstractContextManager[None]]
-ASKED = 4
+ASKED = 1
 SETS: dict[str, dict[str, Any]] = {
     "arithmetic": {"family": "arithmetic", "io": 24, "source_only": 12, "train_inputs": 12, "test_inputs": 8},
     "ciphers": {"family": "ciphers", "io": 24, "source_only": 12, "train_inputs": 12, "test_inputs": 8},

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from pbb.training import head
+from pbb.training.sft import Settings, sft
 
 Refused = Callable[..., AbstractContextManager[None]]
 SIZE = {
@@ -40,9 +42,9 @@ def drawn(kind: str, **more: Any) -> PreTrainedModel:
     ],
 )
 def test_logits_are_those_of_forward(kind: str, more: dict[str, Any]) -> None:
-    model = drawn(kind, **more)
+    model = drawn(kind, **more).train(not more)
     head.exact(model)
-    assert model.training  # as it was
+    assert model.training is (not more)  # as it was
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         whole = model(input_ids=ids).logits[0]
@@ -52,7 +54,9 @@ def test_logits_are_those_of_forward(kind: str, more: dict[str, Any]) -> None:
     assert torch.allclose(plain, whole, atol=1e-4) == (not more)
 
 
-def test_a_head_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+def test_a_head_that_is_not_known_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
     model = drawn("llama")
     forward = model.forward
 
@@ -64,3 +68,5 @@ def test_a_head_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch, re
     monkeypatch.setattr(model, "forward", doubled)
     with refused("llama changes its logits"):
         head.exact(model)
+    with refused("llama changes its logits"):
+        sft(model, tokenizer, [([2], [5, 6, 1])], Settings(batch_size=1), tmp_path, lambda *_: None)

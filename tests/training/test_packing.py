@@ -215,16 +215,23 @@ def test_a_killed_packed_training_ends_as_the_undisturbed_one(
     assert (tmp_path / "killed" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
 
 
-def test_a_model_that_looks_through_borders_is_refused(tiny_llama: Make, refused: Refused) -> None:
-    small: dict[str, Any] = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}
+def test_a_model_that_looks_through_borders_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, refused: Refused
+) -> None:
+    small: dict[str, Any] = {"vocab_size": len(tokenizer), "hidden_size": 32}
     torch.manual_seed(0)
     with refused("packing", "mamba", "take packing out"):
-        exact(MambaForCausalLM(MambaConfig(**small, state_size=4)))
+        exact(MambaForCausalLM(MambaConfig(**small, num_hidden_layers=2, state_size=4)))
+    bloom = BloomForCausalLM(BloomConfig(**small, n_layer=2, n_head=2))
     with refused("packing", "bloom", "take packing out"):
-        exact(BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=2)))
-    model = tiny_llama(0).train()
+        Run(tmp_path / "run", bloom, tokenizer).train(packing=True)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_is_in_its_mode_again_after_it_was_checked(training: bool, tiny_llama: Make) -> None:
+    model = tiny_llama(0).train(training)
     exact(model)
-    assert model.training
+    assert model.training is training
 
 
 def test_packing_is_for_sft_and_names_a_stage_only_where_it_is_on() -> None:
