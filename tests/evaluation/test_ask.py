@@ -253,6 +253,9 @@ def test_no_other_program_gives_a_w_o_io_programs_answers_on_the_calls_it_is_ask
 ) -> None:
     """The twins that matter are those on the evaluation's own questions, which may be fewer than the held-out inputs."""
     few = [] if name == "efficiency" else ["data.io=100"]  # whose stages choose among the 500 that it has
+    whole = load(name, model=model)  # no stage or arm names more programs than are left
+    few += [f"stages.{stage}.programs={{}}" for stage, s in whole.stages.items() if s.programs]
+    few += [f"arms.{arm}.programs={{}}" for arm, a in whole.arms.items() if a.programs]
     recipe = load(name, [*few, "data.source_only=40"], model=model)
     step = graph(recipe)[0]
     make_programs(step.config, {}, tmp_path, Progress())

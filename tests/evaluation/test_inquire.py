@@ -100,7 +100,7 @@ def finished(
     steps = tmp_path / "steps"
     (steps / "programs-0").mkdir(parents=True)
     write_programs(programs, steps / "programs-0" / "programs.jsonl")
-    config = {"phrasings": "arithmetic", "templates": {"prompt": 20, "response": 20}}
+    config = {"phrasings": "arithmetic", "templates": {"prompt": 20, "response": 20}, "seed": 0}
     for arm, more, parents in (
         ("proactive", {}, {"model": "train-1"}),
         ("untrained", {"model": "base"}, {}),
@@ -163,7 +163,7 @@ def test_a_run_of_other_code_is_named(finished: Path, programs: list[Program], r
 
 def test_what_a_run_does_not_have_is_named(finished: Path, programs: list[Program], refused: Refused) -> None:
     name, evaluation = programs[0].name, finished / "evaluate-proactive"
-    with refused("no program 'Nobody'", "w/o IO programs are"):
+    with refused("no program 'Nobody' in seed 0 ", "--seed", "w/o IO programs are"):
         inquire(evaluation, "Nobody(7)")
     for call in (f"{name}()", f"{name}(7, 8)", f"{name}(None)", f"{name}(...)"):
         with refused("the program itself fails on it", call):

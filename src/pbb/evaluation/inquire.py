@@ -94,7 +94,7 @@ def read_composition(call: str) -> tuple[list[str], list[Any]]:
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise PbbError(
-        f"ask: {call[:80]!r} is no call by position: write a program's name and a value, such as Zibdax(7)"
+        f"ask: {call[:80]!r} is not a call by position: write a program's name and a value, such as Zibdax(7)"
     )
 
 
