@@ -42,6 +42,7 @@ class Recipe:
     settings: dict[str, str] = field(default_factory=dict)
     title: str = "The fake recipe"
     about: str = "Nothing is learned."
+    data: object = None
 
     def resolved(self) -> dict[str, Any]:
         return {"name": self.name, **self.settings}

@@ -294,6 +294,13 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, refused: Refused) ->
         load(str(path))
     with refused("--set data={io: 3, io: 4}", "'io' is there twice"):
         load("arithmetic", ["data={io: 3, io: 4}"])
+    with refused("--set data={[io]: 3}", "not YAML"):
+        load("arithmetic", ["data={[io]: 3}"])
+
+
+def test_wrong_without_anything_to_permute_is_refused(refused: Refused) -> None:
+    with refused("stages.never.wrong", "no w/o IO programs"):
+        load("arithmetic", ["stages.never={like: learn, wrong: true}"])
 
 
 def test_what_was_set_is_named_beside_the_file(refused: Refused) -> None:

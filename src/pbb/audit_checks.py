@@ -363,6 +363,7 @@ def report(m: Made) -> Iterator[Finding]:
         for path in shown
         if not any(_same(path, folder / path.relative_to(run)) for folder in reports)
     ]
+    strange += [] if run / "report.html" in shown else ["report.html is not there"]
     yield _finding("report, figures and tables beside the recipe", strange, f"{len(shown)} files")
 
 

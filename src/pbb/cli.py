@@ -168,10 +168,10 @@ def compare_runs(
         for run in (first, second)
     ]
     rows = compare(frames[0], frames[1], named)
-    arms_of = [set(map(str, frame["arm"].unique())) for frame in frames]
-    for number, other in ((0, 1), (1, 0)) if not named else ():
-        if alone := sorted(arms_of[number] - arms_of[other]):
-            print(f"pbb: only run {number + 1} has {', '.join(alone)}", file=sys.stderr)
+    arms_of = [set(map(str, frame["arm"])) for frame in frames]
+    for number, alone in enumerate((arms_of[0] - arms_of[1], arms_of[1] - arms_of[0]), 1):
+        if alone and not named:
+            print(f"pbb: only run {number} has {', '.join(sorted(alone))}", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -195,8 +195,7 @@ def report(
     if not runs.is_dir():
         what = "is a file" if runs.exists() else "is not there"
         raise PbbError(f"report: {runs} {what}: name the folder that holds the runs")
-    if not (found := latest_runs(runs)):
-        raise PbbError(f"report: no runs in {runs}: start one with `pbb run`")
+    found = latest_runs(runs)
     try:
         write_gathered(found, page)
     except OSError as e:

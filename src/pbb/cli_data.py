@@ -67,8 +67,7 @@ def data_make(
     from pbb.progress import display
 
     loaded, shown = load(recipe, settings or [], model, seeds), display()
-    brought = getattr(loaded, "data", None)
-    for line in brought.notices() if isinstance(brought, Brought) else []:
+    for line in loaded.data.notices() if isinstance(loaded.data, Brought) else []:
         shown.line(line)
     for path in make_data(loaded, out, shown):
         print(path)

@@ -275,6 +275,10 @@ def turned_page(run: Path) -> None:
     page.write_text(page.read_text().replace("</main>", "and more</main>"))
 
 
+def hidden_page(run: Path) -> None:
+    (run / "report.html").unlink()
+
+
 FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     leaked_pair: ("documents", "leak proof"),
     answer_in_a_declaration: ("documents", "leak proof"),
@@ -301,6 +305,7 @@ FRAUDS: dict[Callable[[Path], Path | None], tuple[str, str]] = {
     all_finished: ("evaluate", "ends"),
     turned_table: ("report", "tables made again"),
     turned_page: ("report", "report, figures and tables"),
+    hidden_page: ("report", "report, figures and tables"),
 }
 
 
