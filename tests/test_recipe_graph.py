@@ -179,6 +179,8 @@ REINFORCED = [
     "stages.read.method=grpo",
     "stages.read.batch_size=null",
     "stages.read.mix=[{kind: execution, group: io, per_program: 2, ask: trace}]",
+    "stages.read-wrong=null",  # the control of a stage that reads nothing would control nothing
+    "arms.wrong-source=null",
 ]
 
 

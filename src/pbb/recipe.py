@@ -227,7 +227,9 @@ class Recipe(Strict):
                         f"stages.{name}.programs.{group}: {count} of {self.size(group)}: ask for fewer, or for more programs in data"
                     )
             if stage.wrong and not any(isinstance(p, Share) and p.wrong for p in self.mix(name)):
-                raise ValueError(f"stages.{name}.wrong: it declares no w/o IO programs: take the key out")
+                raise ValueError(
+                    f"stages.{name}.wrong: it declares no w/o IO programs: take the key out, or the stage and its arms"
+                )
             for part in stage.mix:
                 self._composed(name, part)
             for part in self.mix(name):
