@@ -9,6 +9,7 @@ one, with changes. Order of precedence: the extended recipe, the file, its chang
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def load(
             raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
         data["seeds"] = list(range(seeds))
     try:
-        return Recipe.model_validate(data)
+        recipe = Recipe.model_validate(data)
     except ValidationError as e:
         first = e.errors()[0]
         loc = first["loc"]
@@ -100,12 +101,31 @@ def load(
         where = ".".join(str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("data",) else loc))
         message = first["msg"].removeprefix("Value error, ")
         hint = "no such key" if first["type"] == "extra_forbidden" else message
-        # the last one that reaches the place is to blame, not the file
-        said = next(
-            (i for keys, _, i in reversed(changes) if where and _reaches(".".join(keys), where)), None
-        )
-        place = f"recipe: {path}" + (f": --set {said[:80]}" if said else "")
-        raise PbbError(f"{place}: {where + ': ' if where else ''}{hint}") from e
+        raise _refusal(path, changes, where, hint) from e
+    for where in _truths(data, recipe.model_dump()):
+        raise _refusal(path, changes, where, "a number is expected, and yes, no, true or false is none in YAML")
+    return recipe
+
+
+def _refusal(path: Path, changes: list[tuple[list[str], Any, str]], where: str, hint: str) -> PbbError:
+    """What is wrong at the key `where`; the last override that reaches it is to blame, not the file."""
+    said = next((i for keys, _, i in reversed(changes) if where and _reaches(".".join(keys), where)), None)
+    place = f"recipe: {path}" + (f": --set {said[:80]}" if said else "")
+    return PbbError(f"{place}: {where + ': ' if where else ''}{hint}")
+
+
+def _truths(given: Any, taken: Any, where: str = "") -> Iterator[str]:
+    """The keys under which a truth value was given and has been taken for 0 or 1."""
+    if isinstance(given, dict) and isinstance(taken, dict):
+        pairs = [(key, value, taken[key]) for key, value in given.items() if key in taken]
+    elif isinstance(given, list) and isinstance(taken, (list, tuple)):
+        pairs = list(zip(map(str, range(len(given))), given, taken, strict=False))
+    else:
+        if isinstance(given, bool) and isinstance(taken, (int, float)) and not isinstance(taken, bool):
+            yield where
+        return
+    for key, value, other in pairs:
+        yield from _truths(value, other, f"{where}.{key}" if where else str(key))
 
 
 def _reaches(key: str, where: str) -> bool:
