@@ -39,7 +39,6 @@ def test_every_shipped_recipe_loads_under_its_own_name() -> None:
         assert recipe.title and recipe.about and not recipe.title.endswith(".")
         assert all(arm.about for arm in recipe.arms.values())
         titles.add(recipe.title)
-        assert load(name, model="smollm2").model == "smollm2"
     assert len(titles) == len(shipped())
 
 
@@ -217,7 +216,7 @@ def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python:
         "seeds=[1]",
         "stages.read.learning_rate=2e-3",
         "arms.proactive.about=x",
-        "model=a/b",
+        "model=owner/big",
     ]
     changed = {load(str(path), [change]).hash() for change in changes}
     assert len(changed | {recipe.hash()}) == len(changes) + 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pbb.errors import PbbError
-from pbb.recipe_file import load
+from pbb.recipe_file import load, shipped
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,14 +25,15 @@ def path(tmp_path: Path) -> Path:
     return written(tmp_path, SMALL)
 
 
-def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path) -> None:
+def test_the_models_sizes_stand_over_the_file_and_overrides_over_both(path: Path, refused: Refused) -> None:
     big = load(str(path), model="owner/big")
     assert (big.data.io, big.data.source_only, big.stages["read"].batch_size) == (50, 3, 2)
     assert (big.seeds, big.model, big.stages["more"].batch_size) == ([0, 1], "owner/big", 16)
     both = load(str(path), ["data.io=7", "stages.read.mix.0.per_program=9"], model="owner/big", seeds=3)
     assert (both.data.io, both.stages["read"].batch_size, both.seeds) == (7, 2, [0, 1, 2])
     assert both.stages["read"].mix[0].per_program == 9
-    assert load(str(path), model="other/model").data.io == 5
+    with refused("no sizes for other/model"):
+        load(str(path), model="other/model")
 
 
 def test_an_override_of_null_takes_a_key_away_and_claims_with_an_arm(refused: Refused) -> None:
@@ -104,7 +105,7 @@ def test_a_file_that_extends_another_changes_what_it_names(path: Path, tmp_path:
     assert list(recipe.stages) == ["read", "more"] and list(recipe.arms) == ["proactive"]
     again = written(tmp_path, {"extends": str(tmp_path / "over.yaml"), "title": "Over over"}, "third.yaml")
     third = load(str(again), model="owner/big")
-    assert (third.title, third.data.io, third.name) == ("Over over", 50, "third")
+    assert (third.title, third.data.io, third.name) == ("Over over", 6, "third")  # what over.yaml says itself
     assert load(str(path)).data.io == 5
 
 
@@ -318,3 +319,52 @@ def test_more_programs_or_inputs_than_there_are_are_refused_before_a_run(refused
     with refused("--set data.test_inputs=25", "20 and 25", "input_range"):
         load("arithmetic", ["data.test_inputs=25"])
     assert load("arithmetic", ["stages.read.programs={io: 400}", "data.test_inputs=10"])
+
+
+@pytest.mark.parametrize("model", ["smollm2", "owner/llm"])
+@pytest.mark.parametrize("name", sorted(set(shipped()) - {"sizes"}))
+def test_every_recipe_is_sized_for_a_pretrained_llm(name: str, model: str) -> None:
+    """Muon and the rates of a few million weights would spoil it."""
+    recipe = load(name, model=model)
+    trained = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    assert trained and all(recipe.stages[stage].optimizer == "adamw" for stage in trained)
+    assert all(recipe.stages[stage].learning_rate <= 4e-4 for stage in trained)
+
+
+def test_a_pretrained_llm_that_nothing_sizes_is_refused(tmp_path: Path, refused: Refused) -> None:
+    with refused("sizes.yaml", "no sizes for owner/llm", "models: {llm: "):
+        load("sizes", model="owner/llm")
+    with refused("'llm'", "nor a hub id"):  # no model at all
+        load("sizes", model="llm")
+    own = {"extends": "sizes", "models": {"llm": {"stages": {"learn": {"optimizer": "adamw"}}}}}
+    assert load(str(written(tmp_path, own)), model="owner/llm").stages["learn"].optimizer == "adamw"
+    # who names the model in the file has sized the file for it
+    assert load(str(written(tmp_path, {"extends": "sizes", "model": "owner/llm"}))).model == "owner/llm"
+
+
+def test_a_file_lies_over_the_recipe_as_sized_for_the_model(tmp_path: Path) -> None:
+    above = written(tmp_path, {"extends": "arithmetic", "stages": {"read": {"learning_rate": 7e-5}}})
+    plain, mine = load("arithmetic", model="smollm2"), load(str(above), model="smollm2")
+    assert mine.stages["read"].learning_rate == 7e-5
+    assert mine.stages["read"].mix == plain.stages["read"].mix
+    assert mine.stages["learn"] == plain.stages["learn"] and mine.data == plain.data
+
+
+def test_replay_is_off_on_an_llm_too() -> None:
+    for name, stage in (("no-replay", "read"), ("exposures", "no-replay")):
+        assert {share.group for share in load(name, model="smollm2").mix(stage)} == {"source_only"}
+
+
+def test_small_models_take_the_sizes_of_the_base(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
+    assert load("lengths", model=str(tmp_path)).arms == load("lengths").arms
+
+
+def test_one_key_trains_adapters_in_every_stage(refused: Refused) -> None:
+    changes = ["lora=8", "stages.read.lora=4"]
+    stages = load("arithmetic", changes, model="smollm2").stages
+    assert {name: stage.lora for name, stage in stages.items()} == {"learn": 8, "read": 4, "read-wrong": 4}
+    with refused("lora", "optimizer: adamw"):
+        load("arithmetic", ["lora=8"])
+    with refused("lora", "greater"):
+        load("arithmetic", ["lora=0"], model="smollm2")

@@ -31,11 +31,16 @@ HUB = "owner/model"  # needs no files for its graph
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return load("arithmetic", model=HUB)
+    return sized("arithmetic")
+
+
+def sized(name: str, *overrides: str, seeds: int | None = None) -> Recipe:
+    """A recipe with the sizes of the base, from a model that is not looked for."""
+    return load(name, list(overrides), seeds=seeds).model_copy(update={"model": HUB})
 
 
 def changed(recipe: Recipe, *overrides: str) -> Recipe:
-    return load(recipe.name, list(overrides), model=HUB)
+    return sized(recipe.name, *overrides)
 
 
 def by_label(steps: list[Step]) -> dict[str, Step]:
@@ -99,14 +104,14 @@ def test_arms_of_other_models_share_documents_and_no_training(recipe: Recipe, mo
 
 
 def test_parents_come_first_and_are_all_there(recipe: Recipe) -> None:
-    for r in (recipe, load("arithmetic", model=HUB, seeds=2)):
+    for r in (recipe, sized("arithmetic", seeds=2)):
         steps = graph(r)
         assert ordered(steps) == steps
         assert {s.hash for s in ordered(steps[-1:])} == {s.hash for s in steps}
 
 
 def test_every_configuration_is_plain_json(recipe: Recipe) -> None:
-    for step in graph(load("arithmetic", model=HUB, seeds=2)):
+    for step in graph(sized("arithmetic", seeds=2)):
         assert json.loads(json.dumps(step.config, allow_nan=False)) == step.config, step.label
         json.dumps(step.inputs_record())
         module, _, name = step.function.partition(":")
@@ -114,7 +119,7 @@ def test_every_configuration_is_plain_json(recipe: Recipe) -> None:
 
 
 def test_two_seeds_are_two_of_everything_but_scores_and_report(recipe: Recipe) -> None:
-    one, two = graph(recipe), graph(load("arithmetic", model=HUB, seeds=2))
+    one, two = graph(recipe), graph(sized("arithmetic", seeds=2))
     counts = Counter(s.kind for s in one)
     assert counts == {"programs": 1, "documents": 4, "train": 5, "evaluate": 6, "score": 1, "report": 1}
     doubled = {kind: n if kind in ("score", "report") else 2 * n for kind, n in counts.items()}
@@ -148,8 +153,8 @@ def test_a_change_moves_only_what_depends_on_it(override: str, moved: set[str], 
 
 
 def test_several_processes_are_part_of_sft_alone_and_one_is_as_none_were_named() -> None:
-    one, two = (load("retroactive", [f"processes={n}"], model=HUB) for n in (1, 2))
-    assert [s.hash for s in graph(one)] == [s.hash for s in graph(load("retroactive", model=HUB))]
+    one, two = (sized("retroactive", f"processes={n}") for n in (1, 2))
+    assert [s.hash for s in graph(one)] == [s.hash for s in graph(sized("retroactive"))]
     before, after = by_label(graph(one)), by_label(graph(two))
     for label, step in after.items():
         settings = step.config.get("settings", {})
@@ -158,7 +163,8 @@ def test_several_processes_are_part_of_sft_alone_and_one_is_as_none_were_named()
         assert step.processes == 1 or step.hash != before[label].hash
         assert step.kind not in ("programs", "documents") or step.hash == before[label].hash
     assert any("grpo" in step.config.get("settings", {}) for step in after.values())
-    assert command(two).endswith(" --launch torchrun --processes 2") and "--launch" not in command(one)
+    named = command(load("retroactive", ["processes=2"], model=HUB))
+    assert named.endswith(" --launch torchrun --processes 2") and "--launch" not in command(one)
 
 
 def test_a_change_of_stage_2_leaves_stage_1_alone(recipe: Recipe) -> None:
@@ -234,7 +240,7 @@ def test_a_training_is_named_by_all_the_code_of_training_that_it_runs(recipe: Re
 
 
 def test_arms_of_the_retroactive_recipe_share_what_they_have_in_common() -> None:
-    steps = graph(load("retroactive", model=HUB))
+    steps = graph(sized("retroactive"))
     named = by_label(steps)
     trained = sorted(s.label for s in steps if s.kind == "train")
     chains = (
@@ -251,7 +257,7 @@ def test_arms_of_the_retroactive_recipe_share_what_they_have_in_common() -> None
 
 
 def test_a_ratio_is_held_against_the_arm_that_never_read_them(recipe: Recipe) -> None:
-    scores = {name: graph(load(name, model=HUB))[-2].config for name in ("arithmetic", "retroactive")}
+    scores = {name: graph(sized(name))[-2].config for name in ("arithmetic", "retroactive")}
     assert "control" not in scores["arithmetic"]
     assert scores["retroactive"]["control"] == "skip-exposure"
 
@@ -323,7 +329,7 @@ def test_stages_that_differ_in_their_rate_share_their_documents_and_those_that_d
         "arms:\n  fast: {stages: [learn, fast]}\n  few: {stages: [learn, few]}\n  thin: {stages: [thin]}\n"
         "  less: {stages: [less]}\n  prose: {stages: [read], represent: prose}\n"
     )
-    named = by_label(graph(load(str(path), model=HUB)))
+    named = by_label(graph(sized(str(path))))
     documents = {
         name: named[f"train {chain}, seed 0"].parents["documents"]
         for name, chain in (

@@ -51,7 +51,7 @@ class Planned:
 def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers: int) -> list[Planned]:
     """The recipes of the findings named (all of them, if none is), in order, with what each will cost after those before it.
 
-    A recipe whose models are not on this machine is in it without steps, and says which it `lacks`.
+    A recipe whose models are not on this machine, or that has no sizes for `model`, is in it without steps, and says what it `lacks`.
 
     Raises:
         PbbError: there is no finding of that name, or no such model.
@@ -66,7 +66,13 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
     for name in FINDINGS:
         if names and name not in names:
             continue
-        recipe = load(name, [], model, seeds)
+        try:
+            recipe = load(name, [], model, seeds)
+        except PbbError as error:
+            if model is None:
+                raise
+            planned.append(Planned(load(name, [], None, seeds), 0, 0, 0.0, lacks=str(error)))
+            continue
         try:
             for start in recipe.starts():
                 local(start)

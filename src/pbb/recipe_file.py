@@ -1,8 +1,9 @@
 """A recipe's file: how one is found, laid over another, sized for a model, overridden and checked.
 
 A recipe is YAML. `extends:` lays the file over another recipe, one that is shipped or a file named from the extending file's folder, where
-null takes a key away. `models:` holds, by model name, the changes that size the same recipe for another model. A stage may be `like:` another
-one, with changes. Order of precedence: the extended recipe, the file, its changes for the model (of the file, `--model` or `--set model=`),
+null takes a key away. `models:` holds, by model name, the changes that size the same recipe for another model: those of `llm`, else of `smollm2`,
+are for every other pretrained LLM, those of `base` for every other small model. A stage may be `like:` another one, with changes. Order of
+precedence: the extended recipe with its changes for the model (of the file, `--model` or `--set model=`), the file, its changes for the model,
 `--set key=value`, where null takes a key away too; stages that are like others follow these.
 """
 
@@ -18,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from pbb.errors import PbbError
+from pbb.models.place import local, small
 from pbb.recipe import Recipe
 
 LARGEST = 100_000
@@ -59,23 +61,17 @@ def load(
     Raises:
         PbbError: no such recipe, no such key, or a value of the wrong type.
     """
-    path, data = _read(name)
-    data.setdefault("name", path.stem)
-    sizes = data.pop("models", None) or {}
-    if not isinstance(sizes, dict):
-        raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
+    files = _files(name)
+    path = files[0][0]
     changes = [_change(item) for item in overrides or []]
-    if model is not None:
-        data["model"] = model
-    for keys, value, _ in changes:
-        if keys == ["model"] and isinstance(value, str):
-            data["model"] = value  # before the sizes, which are those of the model that is used in the end
-    if not isinstance(data.get("model", "base"), str):
+    said = next((data["model"] for _, data in files if "model" in data), None) or "base"
+    if not isinstance(said, str):
         raise PbbError(f"recipe: {path}: model: expected a name")
-    size = sizes.get(data.get("model", "base")) or {}
-    if not isinstance(size, dict):
-        raise PbbError(f"recipe: {path}: models.{data.get('model', 'base')}: expected a mapping of changes")
-    _lay(data, size)
+    if model is None:
+        model = said
+    model = next((v for keys, v, _ in reversed(changes) if keys == ["model"] and isinstance(v, str)), model)
+    data = _laid(files, model, chosen=model != said)
+    data.setdefault("name", path.stem)
     for keys, value, item in changes:
         if item.endswith("=null") and _has(data, keys):
             gone: dict[str, Any] = {keys[-1]: None}
@@ -85,6 +81,10 @@ def load(
         else:
             _set(data, keys, value, item)
     _spell_out(path, data.get("stages"))
+    rank = data.pop("lora", None)
+    for stage in data["stages"].values() if rank is not None and isinstance(data.get("stages"), dict) else ():
+        if isinstance(stage, dict):
+            stage.setdefault("lora", rank)
     if seeds is not None:
         if not 1 <= seeds <= MOST_SEEDS:
             raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
@@ -103,8 +103,46 @@ def load(
         hint = "no such key" if first["type"] == "extra_forbidden" else message
         raise _refusal(path, changes, where, hint) from e
     for where in _truths(data, recipe.model_dump()):
-        raise _refusal(path, changes, where, "a number is expected, and yes, no, true or false is none in YAML")
+        raise _refusal(
+            path, changes, where, "a number is expected, and yes, no, true or false is none in YAML"
+        )
     return recipe
+
+
+def _laid(files: list[tuple[Path, dict[str, Any]]], model: str, chosen: bool) -> dict[str, Any]:
+    """A recipe's files, the one that extends the others first, laid over each other, each followed by its own changes for the model.
+
+    Raises:
+        PbbError: `chosen`, that is by none of the files, and a pretrained LLM that none of them has sizes for: rates and exposures that suit a
+            few million weights would spoil it.
+    """
+    kinds = (model, "base") if small(model) else (model, "llm", "smollm2")
+    laid: dict[str, Any] = {}
+    sized = False
+    for path, data in reversed(files):
+        sizes = data.pop("models", None) or {}
+        if not isinstance(sizes, dict):
+            raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
+        laid.pop("name", None)
+        if path == files[-1][0]:
+            laid = data
+        else:
+            _lay(laid, data)
+        kind = next((kind for kind in kinds if kind in sizes), None)
+        if kind is not None:
+            size = sizes[kind]
+            if not isinstance(size, dict | None):
+                raise PbbError(f"recipe: {path}: models.{kind}: expected a mapping of changes")
+            _lay(laid, size or {})
+            sized = size is not None
+    if chosen and not sized and kinds[-1] != "base":
+        local(model)  # a name that is no model's is the greater fault
+        raise PbbError(
+            f"recipe: {files[0][0]}: no sizes for {model}: its rates are those of a small model: give {model} its own in a file "
+            f"that extends {files[0][0].stem} (models: {{llm: {{stages: ...}}}}, docs/recipes.md)"
+        )
+    laid["model"] = model
+    return laid
 
 
 def _refusal(path: Path, changes: list[tuple[list[str], Any, str]], where: str, hint: str) -> PbbError:
@@ -146,8 +184,8 @@ def _change(item: str) -> tuple[list[str], Any, str]:
         raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
 
 
-def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
-    """A recipe file as plain data, laid over the recipe that it `extends`; `asked_by` are the files that led here."""
+def _files(name: str, asked_by: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
+    """A recipe file as plain data, then those that it `extends`, each the next; `asked_by` are the files that led here."""
     known = shipped()
     if len(name) > LONGEST:
         raise PbbError(
@@ -175,13 +213,10 @@ def _read(name: str, asked_by: tuple[Path, ...] = ()) -> tuple[Path, dict[str, A
         raise PbbError(f"recipe: {path}: {e}") from e
     base = data.pop("extends", None)
     if base is None:
-        return path, data
+        return [(path, data)]
     if not isinstance(base, str):
         raise PbbError(f"recipe: {path}: extends: {base!r}: expected the name of another recipe")
-    below = _read(base, (*asked_by, path))[1]
-    below.pop("name", None)
-    _lay(below, data)
-    return path, below
+    return [(path, data), *_files(base, (*asked_by, path))]
 
 
 def _lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -276,7 +311,9 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         if value is None:
             into.pop(key, None)
-        elif isinstance(value, dict) and isinstance(into.get(key), dict):
+        elif isinstance(value, dict):
+            if not isinstance(into.get(key), dict):
+                into[key] = {}
             _merge(into[key], value)
         else:
             into[key] = value
