@@ -22,18 +22,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pbb import folder as folders
-from pbb.durations import shown
+from pbb.durations import expected, shown
 from pbb.errors import PbbError
-from pbb.graph import Step
+from pbb.graph import Step, seconds_left
 from pbb.machine import available_cores
-from pbb.progress import Display, Silent
+from pbb.progress import Display, Silent, duration
 from pbb.run import Outcome, at_once, execute
 
 if TYPE_CHECKING:
@@ -110,15 +110,14 @@ def run_loaded(
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
     donors = share(steps, directory, Path(out), display)
+    slower = shown(Path(out))
     here = [directory / "steps" / step.folder for step in steps]
     if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
     if any(folders.state(folder) != "done" for folder in here):
         tell_environment(directory, threads, donors)
-        _preflight(recipe, steps, directory, places, display)
-    outcome = execute(
-        steps, directory, workers=places, threads=threads, display=display, slower=shown(Path(out))
-    )
+        _preflight(recipe, steps, directory, places, slower, display)
+    outcome = execute(steps, directory, workers=places, threads=threads, display=display, slower=slower)
     publish(steps, directory)
     return RunResult(directory, outcome)
 
@@ -153,13 +152,20 @@ def share(steps: Sequence[Step], directory: Path, out: Path, display: Display | 
 
 
 def _preflight(
-    recipe: Recipe, steps: Sequence[Step], directory: Path, workers: int, display: Display | None
+    recipe: Recipe,
+    steps: Sequence[Step],
+    directory: Path,
+    workers: int,
+    slower: Mapping[str, float],
+    display: Display | None,
 ) -> None:
     """Say what training will take, or refuse; nothing where no training is left to do."""
-    if any(s.kind == "train" and folders.state(directory / "steps" / s.folder) != "done" for s in steps):
+    left = [step for step in steps if folders.state(directory / "steps" / step.folder) != "done"]
+    if any(step.kind == "train" for step in left):
         from pbb.estimate import preflight
 
-        for line in preflight(recipe, workers):
+        seconds = seconds_left(steps, expected(left, slower), (), workers)
+        for line in [*preflight(recipe, workers), f"this will take about {duration(seconds)}"]:
             (display or Silent()).line(line)
 
 
