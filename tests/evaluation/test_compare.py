@@ -48,11 +48,17 @@ def test_arms_are_corrected_for_together() -> None:
     names = "ABCDEFGHIJKL"
     low, high = {n: [0] for n in names}, {n: [1] for n in names}
     alone = compare(frame(low), frame(high))
+    one = low | {"A": [1]}
     both = compare(
-        pd.concat([frame(low), frame(low, "mixed")]), pd.concat([frame(high), frame(low, "mixed")])
+        pd.concat([frame(low), frame(low, "mixed"), frame(low, "untrained")]),
+        pd.concat([frame(high), frame(one, "mixed"), frame(low, "untrained")]),
     )
     assert alone[0]["p_holm"] == alone[0]["p"] < 0.01
-    assert {row["arm"]: row["p_holm"] for row in both} == {"proactive": 2 * alone[0]["p"], "mixed": 1}
+    assert {row["arm"]: row["p_holm"] for row in both} == {
+        "proactive": 2 * alone[0]["p"],
+        "mixed": 1,
+        "untrained": 1,  # the same answers in both runs: no comparison, so the others are not corrected for it
+    }
 
 
 def test_runs_without_a_common_question_are_refused() -> None:

@@ -17,7 +17,7 @@ def answers(right: list[bool]) -> pd.DataFrame:
     """A program is right on all of its calls or on none; call 0 and 1 of each expect the same answer."""
     return pd.DataFrame(
         [
-            {"unit": unit, "question": call, "correct": float(ok), "expected": max(call, 1)}
+            {"seed": 0, "unit": unit, "question": call, "correct": float(ok), "expected": max(call, 1)}
             for unit, ok in enumerate(right)
             for call in range(CALLS)
         ]
@@ -47,9 +47,29 @@ def test_each_verdict() -> None:
 
 
 def test_the_constant_earns_its_commonest_answer() -> None:
-    assert judged(("all", "constant"), ("none", "constant")) == ["holds", "refuted"]
+    # fitted to the answers it is scored on, it is more than guessing earns: nothing below it is refuted
+    assert judged(("all", "constant"), ("none", "constant")) == ["holds", "undecided"]
     (row,) = verdicts([claim("all", "constant")], lambda *_: CELLS["all"], 0)
     assert row["difference"] == pytest.approx(1 - 2 / CALLS)  # two of four calls expect the same
+
+
+def test_trainings_that_differ_are_told_beside_the_verdict() -> None:
+    """Three seeds of sixteen programs: in two the arms are level but for one program, in the third one is far ahead."""
+    ahead = [[True] + [False] * 15, [False] * 15 + [True], [True] * 15 + [False]]
+    parts = [
+        answers(right).assign(seed=seed, unit=lambda f, s=seed: f["unit"] + PROGRAMS * s)
+        for seed, right in enumerate(ahead)
+    ]
+    first = pd.concat(parts)
+    other = first.assign(correct=0.0)
+    (row,) = verdicts([claim("a", "b")], lambda arm, *_: first if arm == "a" else other, 0)
+    assert row["verdict"] == "holds"
+    assert row["by_seed"] == pytest.approx({"0": 1 / 16, "1": 1 / 16, "2": 15 / 16})
+    assert row["p_seeds"] < 1e-6
+    (alone,) = verdicts(
+        [claim("a", "b")], lambda arm, *_: parts[0] if arm == "a" else parts[0].assign(correct=0.0), 0
+    )
+    assert alone["by_seed"] is None and alone["p_seeds"] is None
 
 
 def test_many_claims_make_each_harder() -> None:

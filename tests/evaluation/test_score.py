@@ -32,7 +32,8 @@ def test_a_row_counts_every_greedy_question_once() -> None:
     )
     assert (found["accuracy"], found["n"], found["programs"]) == (0.5, 4, 2)
     assert (found["parse_failures"], found["unfinished"], found["lenient"]) == (0.25, 0.25, 0.75)
-    assert found["low"] == 0.0 and found["high"] == pytest.approx(2 / 3)
+    ends = clustered_interval([1, 1, 0, 0], ["A", "A", "A", "B"])
+    assert ends is not None and (found["low"], found["high"]) == (ends.low, ends.high)
     assert found["planted"] is found["planted_low"] is found["planted_high"] is None
 
 
@@ -62,7 +63,15 @@ def test_the_best_constant_is_counted_within_each_program_and_averaged_over_prog
     ]
     found = only(scored(rows))
     assert found["constant"] == pytest.approx((0.75 + 0.5 + 1) / 3)
-    assert (found["constant_low"], found["constant_high"]) == (0.5, 1.0)
+    ends = clustered_interval([0.75, 0.5, 1], ["A", "B", "C"])
+    assert ends is not None and (found["constant_low"], found["constant_high"]) == (ends.low, ends.high)
+    # A: three calls whose others say 1 twice, and one whose others do not say 2; B: calls 1 and 2 are given 3, the 3s one of 1, 2 and 3; C: all
+    assert found["guess"] == pytest.approx((0.75 + 2 / 4 / 3 + 1) / 3)
+
+
+def test_guessing_earns_nothing_where_all_answers_differ() -> None:
+    found = only(scored([row("A", False, question=i, expected=str(i)) for i in range(5)]))
+    assert (found["constant"], found["guess"]) == (0.2, 0)
 
 
 def test_recall_of_recite_is_read_from_its_own_rows() -> None:

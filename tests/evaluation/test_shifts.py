@@ -23,7 +23,7 @@ def test_held_out_calls_are_counted_by_shift() -> None:
     train = frame({"Z('ab', 3)": True}, split="train")
     found = by_shift(pd.concat([seen, train]))
     assert [(row["shift"], row["accuracy"], row["n"]) for row in found] == [(3, 0.5, 2), (11, 1.0, 1)]
-    assert found[0]["low"] == 0 and found[0]["high"] == 1
+    assert found[0]["low"] < 0.01 and found[0]["high"] > 0.99  # two programs say little
 
 
 def test_a_program_of_two_seeds_is_two_programs() -> None:

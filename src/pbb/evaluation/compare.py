@@ -62,6 +62,7 @@ def compare(
             | {"first": pairs["a"].mean(), "second": pairs["b"].mean()}
             | {"difference": found.difference, "low": found.low, "high": found.high, "p": found.p}
             | {"p_holm": None, "programs": found.clusters, "n": len(pairs)}
+            | {"tested": bool((pairs["a"] != pairs["b"]).any())}
             | {"left_out": len(asked[0]) + len(asked[1]) - 2 * len(pairs)}
         )
     if not rows:
@@ -70,6 +71,10 @@ def compare(
         )
     for family in {tuple(row[name] for name in CELL[1:]) for row in rows}:
         mine = [row for row in rows if tuple(row[name] for name in CELL[1:]) == family]
-        for row, p in zip(mine, holm([row["p"] for row in mine]), strict=True):
+        # one model in both runs (a shared stage 1) is no comparison, and would only raise the others' p
+        tested = [row for row in mine if row.pop("tested")]
+        for row in mine:
+            row["p_holm"] = row["p"]
+        for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             row["p_holm"] = p
     return rows

@@ -223,12 +223,12 @@ def unreadable_answers(view: View) -> Finding:
 
 
 def guessing(view: View) -> Finding:
-    """The accuracy is what one constant a program would earn."""
+    """The accuracy is what one constant a program would earn, picked by calls other than the one that is answered."""
     shown: list[tuple[bool, str]] = []
     weak: list[str] = []
     for ask, row in view.each_ask():
-        figures = f"{ask}: w/o IO {_span(row)}, best constant answer {_span(row, 'constant')}"
-        if row["low"] > row["constant_high"]:
+        figures = f"{ask}: w/o IO {_span(row)}, best constant answer {_span(row, 'constant')}, that of the other calls {_span(row, 'guess')}"
+        if row["low"] > min(row["constant_high"], row["guess_high"]):
             shown.append((False, figures))
         elif _constant_is_fair(row):
             shown.append((True, figures))

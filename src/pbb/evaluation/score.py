@@ -186,6 +186,7 @@ def _row(
     asks_value = ask != "recall"
     row["parse_failures"] = float(cell["unparsed"].mean()) if asks_value else None
     row |= _interval(*_constants(cell), seed, "constant") if asks_value else _no_interval("constant")
+    row |= _interval(*_guesses(cell), seed, "guess") if asks_value else _no_interval("guess")
     row["lenient"] = float(cell["lenient"].mean())
     planted = cell[cell["has_planted"]]
     row |= _interval(planted["planted_correct"], planted["unit"], seed, "planted")
@@ -200,7 +201,7 @@ def _row(
 
 def _interval(values: Any, units: Any, seed: int, name: str = "accuracy") -> Row:
     """An interval under the contract's names: accuracy, low, high, or constant, constant_low,
-    constant_high."""
+    constant_high, and so on."""
     found = clustered_interval(values, units, seed=seed)
     if found is None:
         return _no_interval(name)
@@ -217,16 +218,29 @@ def _ends(name: str) -> tuple[str, str]:
 
 
 def _constants(cell: pd.DataFrame) -> tuple[pd.Series, pd.Index]:
-    """What guessing earns: a program's share of its most frequent expected answer among this cell's
+    """The best constant answer: a program's share of its most frequent expected answer among this cell's
     questions.
 
-    The guesser picks the constant with the answers in view, so with few questions a program this favours it
-    (one question a program: it is always right). That is kept, being the strict side to err on: an accuracy
-    above it is above any constant.
+    It is picked with the answers in view, so with few questions a program this favours it (of n different answers
+    it has one in n). That is kept, being the strict side to err on: an accuracy above it is above any constant.
+    What a constant earns on calls that it was not picked by is `_guesses`.
     """
     counts = cell.groupby(["unit", "expected"]).size()
     shares = counts.groupby(level=0).max() / counts.groupby(level=0).sum()
     return shares, shares.index
+
+
+def _guesses(cell: pd.DataFrame) -> tuple[list[float], list[Any]]:
+    """What guessing earns: each call of a program is given the most frequent answer of its other calls, one of them at random if several are."""
+    shares: dict[Any, float] = {}
+    for unit, counts in cell.groupby(["unit", "expected"]).size().groupby(level=0):
+        often, right = counts.to_list(), 0.0
+        for place, count in enumerate(often):
+            others = often[:place] + often[place + 1 :]
+            if count - 1 >= max(others, default=0) and count > 1:
+                right += count / (1 + others.count(count - 1))
+        shares[unit] = right / sum(often)
+    return list(shares.values()), list(shares)
 
 
 def _recall(key: tuple[Any, ...], cell: pd.DataFrame, asked: pd.DataFrame | None) -> Row:

@@ -22,6 +22,7 @@ RESAMPLES = 2_000
 PERMUTATIONS = 10_000
 EXACT_UP_TO = 13
 """With so few programs all 2 ** programs sign patterns (at most 8,192) are enumerated instead of drawn."""
+FEW = 10
 _CHUNK = 2_000_000  # entries of a weight or sign matrix held at once
 _ROUNDING = 1e-12
 
@@ -72,15 +73,20 @@ def clustered_interval(
     has the same mean (all wrong, all right), it would collapse to a point and 0 of 40 would claim [0, 0].
     There the interval is Clopper and Pearson's on the number of *programs*, with mean x programs successes:
     0 of 40 programs gives [0, 0.088] however many questions were asked, and one program gives nearly [0,
-    1], since one program says nothing of how programs differ.
+    1], since one program says nothing of how programs differ. Near to that, with fewer than `FEW` right or wrong answers that count as
+    independent, a bootstrap is too narrow (1 right of 50 would be [0, 0.06]) and the interval is Korn and Graubard's (1998): Clopper and
+    Pearson's on the questions divided by the design effect.
     """
     values, codes, count = _checked(correct, cluster)
     if not len(values):
         return None
-    sums, sizes = np.bincount(codes, values), np.bincount(codes)
+    sums, sizes = (np.bincount(codes, weights).astype(np.float64) for weights in (values, None))
     mean = float(sums.sum() / sizes.sum())
     if np.all(np.abs(sums - mean * sizes) <= _ROUNDING * sizes):
         return Interval(mean, *_clopper_pearson(mean * count, count, level))
+    effective = _effective(sums, sizes, mean, level)
+    if min(mean, 1 - mean) * effective < FEW:
+        return Interval(mean, *_clopper_pearson(mean * effective, effective, level))
     draws = resampled_means(values, codes, resamples=resamples, seed=seed)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, float(low), float(high))
@@ -134,6 +140,19 @@ def paired_permutation(
         draws = np.concatenate([(w @ differences) / count for w in _weights(count, resamples, seed)])
         low, high = (float(end) for end in np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
     return PairedTest(observed, low, high, p, count)
+
+
+def homogeneity(groups: Sequence[Floats]) -> float | None:
+    """The p of groups of differences, [programs] each, having one mean: Cochran's Q with the variance that the programs of a group show.
+
+    None where a group has fewer than two programs, or programs that do not differ.
+    """
+    if any(len(group) < 2 or np.ptp(group) <= _ROUNDING for group in groups):
+        return None
+    means = np.array([group.mean() for group in groups])
+    weights = np.array([len(group) / group.var(ddof=1) for group in groups])
+    q = float((weights * (means - (weights @ means) / weights.sum()) ** 2).sum())
+    return float(stats.chi2.sf(q, len(groups) - 1))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -221,7 +240,16 @@ def _checked(correct: npt.ArrayLike, cluster: npt.ArrayLike) -> tuple[Floats, np
     return values, codes, len(names)
 
 
-def _clopper_pearson(successes: float, trials: int, level: float) -> tuple[float, float]:
+def _effective(sums: Floats, sizes: Floats, mean: float, level: float) -> float:
+    """How many independent questions say as much of the mean as these of `len(sums)` programs, whose means differ; after Korn and Graubard."""
+    programs, questions = len(sums), float(sizes.sum())
+    variance = float(((sums - mean * sizes) ** 2).sum()) / questions**2 * programs / (programs - 1)
+    tail = (1 + level) / 2
+    freedom = stats.t.ppf(tail, questions - 1) / stats.t.ppf(tail, programs - 1)
+    return min(questions, mean * (1 - mean) / variance * float(freedom) ** 2)
+
+
+def _clopper_pearson(successes: float, trials: float, level: float) -> tuple[float, float]:
     alpha = 1 - level
     low = 0.0 if successes <= 0 else float(stats.beta.ppf(alpha / 2, successes, trials - successes + 1))
     high = (

@@ -1,7 +1,7 @@
 """The numbers of a run as CSV, for other programs: those of a figure, and all that scores.json holds in rows.
 
-Contract: a list of rows becomes one table; lists within a row (accuracy by length, by operation) are left to the figures that show them.
-Values are unrounded, and empty where a measure does not apply.
+Contract: a list of rows becomes one table; lists within a row (accuracy by length, by operation) are left to the figures that show them,
+a mapping (differences by seed) is written as `key: value; ...`. Values are unrounded, and empty where a measure does not apply.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ TABLES = {
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """A line a row under the keys of all, in the order in which they first come."""
-    flat = [{k: v for k, v in row.items() if not isinstance(v, list | dict)} for row in rows]
+    flat = [{k: _cell(v) for k, v in row.items() if not isinstance(v, list)} for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(k for row in flat for k in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "; ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
 
 
 def csv_files(scores: Mapping[str, Any]) -> dict[str, str]:

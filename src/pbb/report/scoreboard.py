@@ -201,12 +201,20 @@ def _caveats(board: Scoreboard, arm: str, ask: str, best: Row) -> list[Markup]:
     said = []
     constant = best.get("constant")
     if constant is not None:
+        guess, low = best.get("guess"), best.get("low") or 0.0
         text = "Answering every call of a program with its commonest answer would earn {}"
-        if (best.get("low") or 0.0) <= (best.get("constant_high") or constant):
+        if low <= (best.get("constant_high") or constant):
+            known = guess is not None and low > (best.get("guess_high") or guess)
             text = (
-                "This is not clearly more than guessing: the commonest answer of each program would earn {}"
+                "This is not clearly more than the commonest answer of each program would earn, picked with all answers in view, {}"
+                if known
+                else "This is not clearly more than guessing: the commonest answer of each program would earn {}"
             )
-        said.append(Markup(text + ".").format(percent(constant)))
+        if guess is not None:
+            text += "; that of its other calls, {}"
+        said.append(
+            Markup(text + ".").format(percent(constant), *([] if guess is None else [percent(guess)]))
+        )
     ceiling = board.accuracy(arm, "source_only", CEILING[ask])
     if ceiling is not None:
         text = "With the source in its prompt the same model runs {} {}."

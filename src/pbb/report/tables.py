@@ -130,7 +130,12 @@ SCORES = [
         "share of questions answered with the very value, type included, in percent",
     ),
     Column("95 % interval", interval("low", "high"), "bootstrap clustered on programs"),
-    Column("constant", share("constant"), "what the commonest answer of each program would earn"),
+    Column(
+        "constant",
+        share("constant"),
+        "what the commonest answer of each program would earn, picked by these very calls",
+    ),
+    Column("guess", share("guess"), "what the commonest answer of a program's other calls would earn"),
     Column("recall", share("recall"), "the source that it wrote equals the true one exactly"),
     Column("form", share("recall_form"), "the same, equal up to formatting"),
     Column(
@@ -276,6 +281,9 @@ def hypotheses_table(board: Scoreboard) -> Table | None:
         Column("95 % interval", interval("low", "high")),
         Column("Holm p", probability("p_holm"), "corrected over the recipe's claims"),
         Column("n", lambda row: count(row.get("programs")), "programs"),
+        Column(
+            "by seed", _by_seed, "differences; p of their being one, where that is below 0.05", numeric=False
+        ),
     ]
     return build(
         "Claims of the recipe, held against the run",
@@ -283,6 +291,15 @@ def hypotheses_table(board: Scoreboard) -> Table | None:
         board.part("hypotheses"),
         lambda row: f"{arm_label(row['arm'])} above {arm_label(row['above'])}",
     )
+
+
+def _by_seed(row: Row) -> str:
+    differences = row.get("by_seed")
+    if not differences:
+        return "-"
+    apart = row.get("p_seeds")
+    told = ", ".join(f"{100 * float(d):+.1f}" for d in differences.values())
+    return told if apart is None or apart >= 0.05 else f"{told}: seeds disagree (p = {apart:.1g})"
 
 
 def break_even_table(board: Scoreboard) -> Table | None:
