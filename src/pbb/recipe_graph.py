@@ -33,7 +33,7 @@ DOCUMENTS = (
 )
 LOAD = tuple(
     f"pbb.models.{name}"
-    for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub", "direct", "plain")
+    for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub", "direct", "plain", "vllm")
 )
 SFT = (
     *(

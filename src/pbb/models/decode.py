@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from pbb.errors import PbbError
 from pbb.models.direct import Direct, supports
 from pbb.models.plain import Plain
+from pbb.models.vllm import Vllm
 
 # Ended rows leave when they are more than this share of the batch: for each of them one row of the cache is copied at most.
 COMPACT = 0.05
@@ -42,7 +43,7 @@ class Generation:
 
 @torch.inference_mode()
 def decode(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Vllm,
     prompts: Sequence[Sequence[int]],
     *,
     end: int,
@@ -68,6 +69,9 @@ def decode(
     Raises:
         PbbError: a model that is not computed by `Direct` has too few positions.
     """
+    if isinstance(model, Vllm):  # which batches by itself, and is asked for no log-probabilities
+        rows = model.write(prompts, end=end, limits=limits, temperature=temperature, seed=seed, report=report)
+        return [Generation(tokens, finished) for tokens, finished in rows]
     results = [Generation([], False) for _ in prompts]
     order = sorted(
         (i for i, limit in enumerate(limits) if limit > 0), key=lambda i: (limits[i], len(prompts[i]))
