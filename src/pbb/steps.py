@@ -179,6 +179,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
         asked,
         representation=config["represent"],
         isolate=config.get("isolate"),
+        **e.get("sampled", {}),
         **who,
         **pace,
     )

@@ -17,7 +17,6 @@ Contract: a frame of predictions (one row a question and sample) in, a dict of p
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -190,7 +189,7 @@ def _row(
     planted = cell[cell["has_planted"]]
     row |= _interval(planted["planted_correct"], planted["unit"], seed, "planted")
     row["unfinished"] = 1.0 - float(cell["finished"].mean())
-    row["pass_at_k"] = None if sampled is None else _pass_at_k(sampled)
+    row["pass_at_k"] = None if sampled is None else _pass_at_k(sampled, seed)
     lengths = {int(length): cell["length"].to_numpy() == length for length in sorted(cell["length"].unique())}
     row["by_length"] = _by(cell, "length", lengths, seed)
     operations = [name for name in cell.columns if name.startswith(_HAS)]
@@ -258,16 +257,17 @@ def _recall(key: tuple[Any, ...], cell: pd.DataFrame, asked: pd.DataFrame | None
     }
 
 
-def _pass_at_k(sampled: pd.DataFrame) -> dict[str, float]:
-    """pass@1, 2, 4 ... up to the fewest samples that any question has, over every sampled question."""
+def _pass_at_k(sampled: pd.DataFrame, seed: int) -> list[Row]:
+    """pass@1, 2, 4 ... and at the fewest samples that any question has, over every sampled question."""
     counts = sampled.groupby(["unit", "question", "asking"])["correct"].agg(["size", "sum"]).astype(int)
     most = int(counts["size"].min())
-    ks = [2**power for power in range(most.bit_length())]
-    patterns = Counter(counts.itertuples(index=False, name=None))
-    return {
-        str(k): sum(pass_at_k(n, c, k) * times for (n, c), times in patterns.items()) / len(counts)
-        for k in ks
-    }
+    patterns = list(counts.itertuples(index=False, name=None))
+    rows = []
+    for k in sorted({most, *(2**power for power in range(most.bit_length()))}):
+        chances = {(n, c): pass_at_k(n, c, k) for n, c in set(patterns)}
+        of_questions = [chances[pattern] for pattern in patterns]
+        rows.append({"k": k} | _interval(of_questions, counts.index.get_level_values("unit"), seed))
+    return rows
 
 
 def _by(cell: pd.DataFrame, name: str, parts: Mapping[Any, Any], seed: int) -> list[Row]:
