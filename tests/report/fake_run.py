@@ -270,6 +270,10 @@ def build_run(
     seed: int | str = "all" if len(seeds) > 1 else seeds[0]
     content = {
         "recipe": "arithmetic",
+        "main_arm": "proactive",
+        "reads": True,
+        "controls": [arm for arm in arms if arm in CHAINS and arm != "prose"],
+        "ceilings": {ask: f"in-context-{'direct' if ask == 'direct' else 'trace'}" for ask in ASKS[1:4]},
         "scores": cells,
         "ratios": [
             {

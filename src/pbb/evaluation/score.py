@@ -26,7 +26,7 @@ import pandas as pd
 
 from pbb.errors import PbbError
 from pbb.evaluation.break_even import break_evens
-from pbb.evaluation.diagnosis import diagnose, main_arm
+from pbb.evaluation.diagnosis import CONTROLS, diagnose, main_arm
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
     clustered_interval,
@@ -59,7 +59,10 @@ CEILINGS: Mapping[str, str] = {
     "trace": "in-context-trace",
     "direct": "in-context-direct",
 }
-"""Which way of asking with the source in the prompt bounds which way of asking without."""
+"""Which way of asking with the source in the prompt bounds which way of asking without.
+
+Reciting puts the source into the context by the model's own hand and then traces, so its ceiling is the trace.
+"""
 CONTROL = "stage-1-only"
 UNSEEN = ("source_only", "source_only_composed")
 """The groups that are never executed in training: those that the claim is about."""
@@ -72,7 +75,6 @@ def score(
     predictions: pd.DataFrame,
     *,
     recipe: str,
-    ceiling_ask: Mapping[str, str] = CEILINGS,
     control: str = CONTROL,
     hypotheses: Sequence[Mapping[str, Any]] = (),
     break_even: Sequence[Mapping[str, Any]] = (),
@@ -104,8 +106,10 @@ def score(
         "recipe": recipe,
         "main_arm": first,
         "reads": readers is None or first in readers,
+        "controls": [arm for arm in dict.fromkeys(key[0] for key in cells) if arm in CONTROLS],
+        "ceilings": CEILINGS,
         "scores": rows,
-        "ratios": _ratios(cells, ceiling_ask, control, starts or {}, seed),
+        "ratios": _ratios(cells, control, starts or {}, seed),
         "tests": _tests(cells, first, seed),
     }
     runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
@@ -282,7 +286,6 @@ def _by(cell: pd.DataFrame, name: str, parts: Mapping[Any, Any], seed: int) -> l
 
 def _ratios(
     cells: Mapping[tuple[Any, ...], pd.DataFrame],
-    asks: Mapping[str, str],
     control: str,
     starts: Mapping[str, str],
     seed: int,
@@ -298,12 +301,12 @@ def _ratios(
     rows = []
     for (arm, run, group, split, ask), cell in cells.items():
         below = cells.get((control, run, group, split, ask))
-        if ask not in asks or arm == control or group not in UNSEEN or split != "test" or below is None:
+        if ask not in CEILINGS or arm == control or group not in UNSEEN or split != "test" or below is None:
             continue
         if starts.get(arm) != starts.get(control):
             continue
         bounds = [name for name in (arm, BASE) if starts.get(name) == starts.get(arm)]
-        candidates = [(name, cells.get((name, run, group, split, asks[ask]))) for name in bounds]
+        candidates = [(name, cells.get((name, run, group, split, CEILINGS[ask]))) for name in bounds]
         ceilings = [
             (float(part["correct"].mean()), name, part) for name, part in candidates if part is not None
         ]
@@ -315,7 +318,7 @@ def _ratios(
         rows.append(
             {"arm": arm, "seed": run, "group": group, "ask": ask}
             | {"control": float(below["correct"].mean()), "control_arm": control}
-            | {"ceiling": height, "ceiling_arm": above_arm, "ceiling_ask": asks[ask]}
+            | {"ceiling": height, "ceiling_arm": above_arm, "ceiling_ask": CEILINGS[ask]}
             | {"ratio": found and found.ratio, "low": found and found.low, "high": found and found.high}
         )
     return rows
