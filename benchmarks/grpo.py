@@ -1,10 +1,11 @@
 """How long a step of GRPO takes: ours and TRL's GRPOTrainer as it comes, with equal settings, on one core, in the same run.
 
-    python benchmarks/grpo.py [--steps 5] [--prompts 8] [--group 8]
+    python benchmarks/grpo.py [--steps 2] [--prompts 8] [--group 8] [--repeats 5]
 
 Both begin with the embedded base, put the same calls of fresh programs with the source in the prompt (which it answers, so that groups vary), draw as
-many rollouts of at most as many tokens at the same temperature, and verify them by the same reward. They take turns, step by step in blocks; what is
-printed is the median of seconds a step, the first left out.
+many rollouts of at most as many tokens at the same temperature, and verify them by the same reward. They take turns: every repeat trains ours and
+then theirs for so many steps, from the base, after a first one that is left out. What is printed is the median over repeats, of CPU seconds a step
+and of their ratio.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from pbb.documents.render import execution, templates
+from pbb.documents.render import Document, execution, templates
 from pbb.models.decode import decode
 from pbb.models.load import encode, load
 from pbb.programs.arithmetic import Dials
@@ -31,6 +32,8 @@ from pbb.reward import rewards
 from pbb.training.grpo import grpo
 from pbb.training.loop import Settings, arguments
 from pbb.training.rollouts import Grpo
+
+SETTINGS = Settings(learning_rate=1e-5, warmup=0)
 
 
 class Clock(TrainerCallback):
@@ -47,65 +50,51 @@ class Clock(TrainerCallback):
         self.seconds.append(time.process_time() - self.last)
 
 
-def main() -> None:
-    """Prints one line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--prompts", type=int, default=8)
-    parser.add_argument("--group", type=int, default=8)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    steps = given.steps + 1
-    count = given.prompts * steps
-    dials = Dials(length=(2, 3), input_range=(0, 29), bound=99, constants=(1, 9))
-    programs = random_arithmetic(seed=1, io=count, source_only=0, dials=dials, train_inputs=1, test_inputs=1)
-    phrasings = templates("arithmetic")
-
-    rng = random.Random(0)
-    documents = [
-        execution(p, p.calls("train")[0], "trace", phrasings, rng, context="source") for p in programs
-    ]
-    asked = Grpo(group_size=given.group, prompts_per_step=given.prompts, temperature=1.0, max_tokens=96)
-    settings = Settings(learning_rate=1e-5, warmup=0)
-    reward = rewards(documents, 0.0)
-    times: dict[str, list[float]] = {}
-
+def ours(documents: list[Document], dials: Grpo) -> float:
+    """CPU seconds of one of our steps."""
+    model, tokenizer = load("base")
+    prompts = encode(tokenizer, [d.prompt for d in documents])
+    stamps: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        model, tokenizer = load("base")
-        stamps = [time.process_time()]
         grpo(
             model,
             tokenizer,
-            encode(tokenizer, [d.prompt for d in documents]),
+            prompts,
             decode,
-            reward,
-            settings,
-            asked,
+            rewards(documents, 0.0),
+            SETTINGS,
+            dials,
             Path(folder),
             lambda *_: stamps.append(time.process_time()),
         )
-        times["ours"] = [b - a for a, b in zip(stamps[1:], stamps[2:], strict=False)]
+    return median(b - a for a, b in zip(stamps, stamps[1:], strict=False))
 
-        model, tokenizer = load("base")
+
+def stock(documents: list[Document], dials: Grpo) -> float:
+    """CPU seconds of one of TRL's."""
+    model, tokenizer = load("base")
+    steps = len(documents) // dials.prompts_per_step
+    reward = rewards(documents, 0.0)
+    clock = Clock()
+
+    def rewarded(completions: list[Any], index: list[int], **_: Any) -> list[float | None]:
+        return [r.value for r in reward(index, [c[0]["content"] for c in completions])]
+
+    with tempfile.TemporaryDirectory() as folder:
         config = GRPOConfig(
-            **{**arguments(settings, Path(folder), steps), "optim": "adamw_torch_fused"},
+            **arguments(SETTINGS, Path(folder), steps),
             max_steps=steps,
             logging_steps=1,
             shuffle_dataset=False,
-            per_device_train_batch_size=given.prompts * given.group,
-            num_generations=given.group,
+            per_device_train_batch_size=dials.prompts_per_step * dials.group_size,
+            num_generations=dials.group_size,
             gradient_accumulation_steps=1,
-            max_completion_length=asked.max_tokens,
-            temperature=asked.temperature,
+            max_completion_length=dials.max_tokens,
+            temperature=dials.temperature,
             beta=0.0,
             loss_type="dapo",
             disable_dropout=True,
         )
-        clock = Clock()
-
-        def rewarded(completions: list[Any], index: list[int], **_: Any) -> list[float | None]:
-            return [r.value for r in reward(index, [c[0]["content"] for c in completions])]
-
         trainer = GRPOTrainer(
             model=model,
             processing_class=tokenizer,
@@ -114,17 +103,39 @@ def main() -> None:
             train_dataset=Dataset.from_dict(
                 {
                     "prompt": [[{"role": "user", "content": d.prompt}] for d in documents],
-                    "index": list(range(count)),
+                    "index": list(range(len(documents))),
                 }
             ),
             callbacks=[clock],
         )
         trainer.train()
-        times["stock"] = clock.seconds[1:]
-    ours, stock = median(times["ours"]), median(times["stock"])
+    return median(clock.seconds[1:])
+
+
+def main() -> None:
+    """Prints one line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--group", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    count = given.prompts * (given.steps + 1)
+    settings = Dials(length=(2, 3), input_range=(0, 29), bound=99, constants=(1, 9))
+    programs = random_arithmetic(
+        seed=1, io=count, source_only=0, dials=settings, train_inputs=1, test_inputs=1
+    )
+    phrasings, rng = templates("arithmetic"), random.Random(0)
+    documents = [
+        execution(p, p.calls("train")[0], "trace", phrasings, rng, context="source") for p in programs
+    ]
+    dials = Grpo(group_size=given.group, prompts_per_step=given.prompts, temperature=1.0, max_tokens=96)
+    times = [(ours(documents, dials), stock(documents, dials)) for _ in range(given.repeats)]
+    mine, theirs = (median(column) for column in zip(*times, strict=True))
     print(
-        f"{given.prompts} x {given.group} rollouts a step, {given.steps} steps: ours {ours:.2f} s, "
-        f"TRL as it comes {stock:.2f} s: {stock / ours:.1f} times as fast"
+        f"{given.prompts} x {given.group} rollouts a step, {given.repeats} x {given.steps} steps: ours {mine:.2f} s, "
+        f"TRL as it comes {theirs:.2f} s: {median(t / m for m, t in times):.1f} times as fast"
     )
 
 

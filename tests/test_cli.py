@@ -139,6 +139,15 @@ def test_rows_that_pool_the_seeds_stand_for_all(capfd: Capture) -> None:
     assert "90.0" not in out
 
 
+def test_sampled_answers_stand_below_the_greedy_ones(capfd: Capture) -> None:
+    parts = [{"k": k, "accuracy": share} for k, share in ((1, 0.125), (2, 0.25), (8, 0.75))]
+    for told, words in ((parts, ["pass@1 12.5", "pass@8 75.0"]), (parts[:1], ["pass@1 12.5"]), (None, [])):
+        row = fake_recipe.row("a", "source_only", "direct", 0.5) | {"pass_at_k": told}
+        console().print(score_table({"scores": [row]}))
+        out = capfd.readouterr().out
+        assert out.count("pass@") == len(words) and all(word in out for word in words)
+
+
 def test_two_runs_stand_beside_each_other_in_percent(capfd: Capture) -> None:
     row = {
         "arm": "[bold]a",

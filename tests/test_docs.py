@@ -14,7 +14,7 @@ from pbb.documents.corpus import Share
 from pbb.programs.compose import Compose
 from pbb.programs.families import FAMILIES
 from pbb.recipe import Arm, Recipe, Stage
-from pbb.recipe_claims import Curve, Evaluation, Hypothesis
+from pbb.recipe_claims import Curve, Evaluation, Hypothesis, Sampled
 from pbb.recipe_file import load, shipped
 from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
@@ -38,7 +38,10 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "model",
-    [Recipe, Stage, Share, Chat, Arm, Evaluation, Hypothesis, Curve, Grpo, Dpo, Compose, *FAMILIES.values()],
+    [
+        *(Recipe, Stage, Share, Chat, Arm, Evaluation, Sampled, Hypothesis, Curve, Grpo, Dpo, Compose),
+        *FAMILIES.values(),
+    ],
 )
 def test_every_key_of_a_recipe_is_explained(model: type[BaseModel]) -> None:
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")

@@ -204,6 +204,15 @@ def test_one_process_is_not_spoken_of_and_several_share_out_every_batch(path: Pa
         load(str(path), ["processes=2", "fsdp=true", "stages.read.lora=4"])
 
 
+def test_sampling_is_not_spoken_of_where_nothing_is_sampled(path: Path) -> None:
+    recipe = load(str(path))
+    assert "sampled" not in recipe.resolved()["evaluation"]
+    assert load(str(path), ["evaluation.sampled=null"]).hash() == recipe.hash()
+    sampled = load(str(path), ["evaluation.sampled.samples=8"])
+    assert sampled.resolved()["evaluation"]["sampled"] == {"samples": 8, "temperature": 1.0}
+    assert sampled.hash() != recipe.hash()
+
+
 def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python: Callable[..., str]) -> None:
     recipe = load(str(path))
     reordered = written(tmp_path, dict(reversed(SMALL.items())), "small2.yaml")
@@ -268,6 +277,14 @@ def test_the_hash_names_what_the_recipe_says(path: Path, tmp_path: Path, python:
         ("evaluation.asks=[guess]", ["evaluation.asks.0"]),
         ("evaluation.asks=[]", ["evaluation.asks"]),
         ("evaluation.calls=0", ["evaluation.calls"]),
+        ("evaluation.sampled=8", ["evaluation.sampled"]),
+        ("evaluation.sampled={}", ["evaluation.sampled.samples"]),
+        ("evaluation.sampled.samples=0", ["evaluation.sampled.samples", "greater"]),
+        ("evaluation.sampled.samples=yes", ["evaluation.sampled.samples", "number"]),
+        ("evaluation.sampled={samples: 2, temperature: 0}", ["evaluation.sampled.temperature", "greater"]),
+        ("evaluation.sampled={samples: 2, temperature: .inf}", ["evaluation.sampled.temperature"]),
+        ("evaluation.sampled={samples: 2, top_k: 5}", ["evaluation.sampled.top_k", "no such key"]),
+        ("evaluation={asks: [recall], sampled: {samples: 2}}", ["evaluation", "recall has no value"]),
         ("evaluation.phrasing=0", ["evaluation.phrasing"]),
         ("evaluation.phrasing=21", ["evaluation.phrasing", "there are 20"]),
     ],
@@ -345,6 +362,10 @@ def test_an_arm_is_asked_about_the_programs_that_it_was_shown(tmp_path: Path) ->
     # ten direct answers and a recall each: six w/o IO programs, and five w/ IO ones that are asked on train inputs too
     assert recipe.questions("proactive") == 6 * 11 + 5 * 21
     assert recipe.questions("few") == recipe.questions("other") == 6 * 11 + 3 * 21
+    sampled = load(
+        str(written(tmp_path, LIKE)), ["evaluation.asks=[direct, recall]", "evaluation.sampled.samples=4"]
+    )
+    assert sampled.questions("few") == recipe.questions("few") + 6 * 10 * 4
 
 
 def test_an_arm_that_leaves_programs_out_between_says_which_it_is_asked_about(tmp_path: Path) -> None:

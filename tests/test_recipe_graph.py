@@ -139,6 +139,7 @@ def test_two_seeds_are_two_of_everything_but_scores_and_report(recipe: Recipe) -
     ("override", "moved"),
     [
         ("evaluation.batch_size=8", {"evaluate", "score", "report"}),
+        ("evaluation.sampled.samples=2", {"evaluate", "score", "report"}),
         ("title=Another", {"report"}),
         ("arms.proactive.about=other words", {"report"}),
         ("stages.read.learning_rate=2e-3", {"train", "evaluate", "score", "report"}),

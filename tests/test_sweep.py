@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fake_steps  # noqa: E402
 
 import pbb  # noqa: E402
+import pbb.sweep  # noqa: E402
 from pbb import estimate  # noqa: E402
 from pbb.cli import main  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
@@ -149,6 +150,21 @@ def test_a_wider_sweep_makes_only_what_is_new(
     assert table_path(SimpleNamespace(root=Path(), points=found)) != table_path(  # type: ignore[arg-type]
         SimpleNamespace(root=Path(), points=made([3, 5, 7]))  # type: ignore[arg-type]
     )
+
+
+def test_the_time_left_goes_by_what_earlier_points_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, float]] = []
+
+    def execute(*steps: Any, slower: dict[str, float], **more: Any) -> Any:
+        told.append(dict(slower))
+        return really(*steps, slower=slower, **more)
+
+    really = pbb.sweep.execute
+    monkeypatch.setattr(pbb.sweep, "execute", execute)
+    run(made([3, 5]), tmp_path)
+    assert told[0] == {} and set(told[1]) == {"programs", "train", "score"}
 
 
 def test_a_lost_task_is_tried_again_and_changes_nothing(serial: tuple[Path, str], tmp_path: Path) -> None:

@@ -130,15 +130,18 @@ def evaluate(m: Made) -> Iterator[Finding]:
     """All questions and no others; truths from the programs; verdicts by other means; every column again; texts from the checkpoint."""
     import pandas as pd
 
+    from pbb.evaluation.ask import drawn
     from pbb.steps import put
 
     rows: list[dict[str, Any]] = pd.read_parquet(m.folder / "predictions.parquet").to_dict("records")  # type: ignore[assignment]
     rows = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
-    greedy = [row for row in rows if row["sample"] == 0]
     known = _programs_of(m)
     chosen, asked = put(m.config, known)
     samples = _samples(m, chosen)
-    wanted = Counter(_key_of(q) for q in asked) + Counter({key: 1 for key in samples})
+    answers = [row for row in rows if _key(row) not in samples]
+    often = m.config["evaluation"].get("sampled", {"samples": 0})["samples"]
+    again = [_key_of(asked[place], number) for place, number in drawn(asked, often)]
+    wanted = Counter([*map(_key_of, asked), *again, *samples])
     found = Counter(_key(row) for row in rows)
     faults = [f"{_short(key)} was asked and is not there" for key in wanted - found]
     faults += [f"{_short(key)} is there and was not asked, or is there twice" for key in found - wanted]
@@ -146,7 +149,7 @@ def evaluate(m: Made) -> Iterator[Finding]:
 
     truths = {(p.name, p.call(e)): repr(e.output) for p in known for e in p.examples}
     faults = []
-    for row in greedy:
+    for row in answers:
         where = f"{row['ask']}, {row['call'] or row['program']}"
         if row["ask"] != "recall":
             said = parse(row["generation"], cot=not row["ask"].endswith("direct"))
@@ -162,10 +165,10 @@ def evaluate(m: Made) -> Iterator[Finding]:
                 faults.append(
                     f"{where}: recorded as {'right' if row['correct'] else 'wrong'}: {row['parsed']} for {true}"
                 )
-    yield _finding(f"{_label(m)}, answers", faults, f"{len(greedy)} texts read and judged again")
+    yield _finding(f"{_label(m)}, answers", faults, f"{len(answers)} texts read and judged again")
     faults = list(_unlike(m, rows, known, asked, samples))
     yield _finding(f"{_label(m)}, rows", faults, f"every column of {len(rows)}, from programs and texts")
-    yield from _asked_again(m, greedy, asked)
+    yield from _asked_again(m, answers, asked)
 
 
 Key = tuple[str, str, str, str, str, int]
@@ -176,8 +179,9 @@ def _key(row: Mapping[str, Any]) -> Key:
     return (row["program"], row["ask"], row["split"], row["call"], row["prompt"], int(row["sample"]))
 
 
-def _key_of(q: Question) -> Key:
-    return (q.program.name, q.ask, q.split, q.program.call(q.example) if q.example else "", q.prompt, 0)
+def _key_of(q: Question, sample: int = 0) -> Key:
+    call = q.program.call(q.example) if q.example else ""
+    return (q.program.name, q.ask, q.split, call, q.prompt, sample)
 
 
 def _short(key: Key) -> str:
@@ -219,8 +223,8 @@ def _unlike(
         key = _key(row)
         if key in samples:
             made = sample.judge(samples[key], row["generation"], swapped.get(key[0]))
-        elif key in questions:
-            q, other, value = questions[key]
+        elif (greedy := (*key[:5], 0)) in questions:
+            q, other, value = questions[greedy]
             if not mine and m.config.get("isolate", True) and q.example and row["planted"] is not None:
                 other, value = swapped.get(key[0]), _value(row["planted"])
             made = ask.judge(q, row["generation"], other, value, m.config["represent"])
@@ -252,7 +256,7 @@ def _made_here(m: Made) -> bool:
 
 
 def _asked_again(m: Made, rows: list[dict[str, Any]], asked: list[Question]) -> Iterator[Finding]:
-    """Whether each text could end where it does; a sample of the questions, put to the checkpoint once more."""
+    """Whether each text could end where it does; some of the questions, put to the checkpoint once more, greedily."""
     from pbb.evaluation.ask import token_limits
     from pbb.models.decode import decode
     from pbb.models.load import encode, load
@@ -267,7 +271,8 @@ def _asked_again(m: Made, rows: list[dict[str, Any]], asked: list[Question]) -> 
         if row["ask"] in limits and bool(row["finished"]) != (row["tokens"] < limits[row["ask"]])
     ]
     yield _finding(f"{_label(m)}, ends", faults, f"{len(rows)} texts, finished or at their limit of tokens")
-    chosen = random.Random(f"audit:{m.folder.name}").sample(rows, min(TEXTS, len(rows)))
+    greedy = [row for row in rows if row["sample"] == 0]
+    chosen = random.Random(f"audit:{m.folder.name}").sample(greedy, min(TEXTS, len(greedy)))
     written = decode(
         model,
         encode(tokenizer, [row["prompt"] for row in chosen]),

@@ -38,7 +38,7 @@ def score_table(results: dict[str, Any]) -> Table:
     """Arms by ways of asking, in percent: w/o IO programs on held-out inputs with their interval, w/ IO
     beneath.
 
-    Rows that pool the seeds stand for all of them where there are such rows.
+    Rows that pool the seeds stand for all of them where there are such rows. Of sampled answers it tells pass@1 and that of all samples.
     """
     rows = {
         (row["arm"], row["group"], row["ask"]): row
@@ -218,6 +218,9 @@ def _cell(rows: dict[tuple[str, str, str], dict[str, Any]], arm: str, ask: str) 
     if source_only is not None:
         low, high = _percent(source_only["low"]), _percent(source_only["high"])
         lines = [_percent(source_only["accuracy"]), escape(f"[{low}, {high}]")]
+        sampled = source_only.get("pass_at_k") or []
+        told = sampled[:1] + sampled[1:][-1:]
+        lines += [f"pass@{part['k']} {_percent(part['accuracy'])}" for part in told]
     if io is not None:
         lines.append(f"w/ IO {_percent(io['accuracy'])}")
     return "\n".join(lines)

@@ -398,15 +398,17 @@ class Recipe(Strict):
         return any(isinstance(part, Share) and part.wrong for part in parts)
 
     def questions(self, arm: str) -> int:
-        """How many questions an evaluation puts to an arm."""
+        """How many answers an evaluation has of an arm: one to each question, and those that are sampled."""
         e, shown = self.evaluation, self.shown(arm)
+        drawn = e.sampled.samples if e.sampled else 0
         direct = sum(ask.endswith("direct") for ask in e.asks)
         ways = direct * e.direct_calls + (len(e.asks) - direct - ("recall" in e.asks)) * e.calls
         total = 0
         for group in self.groups():
             count = len(span(shown.get(group), self.size(group)))
             count = min(count, e.io_programs) if group.startswith("io") else count
-            total += count * (ways * len(self.splits(group)) + ("recall" in e.asks))
+            each = len(self.splits(group)) + (drawn if group.startswith("source_only") else 0)
+            total += count * (ways * each + ("recall" in e.asks))
         return total
 
     def asked(self) -> int:

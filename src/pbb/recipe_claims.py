@@ -73,6 +73,13 @@ class Hypothesis(Strict):
         return self
 
 
+class Sampled(Strict):
+    """How many answers are drawn of a question beside the greedy one, and at what temperature."""
+
+    samples: int = Field(ge=1)
+    temperature: float = Field(1.0, gt=0)
+
+
 class Evaluation(Strict):
     """What every arm is asked: ways of asking, calls a program, how many w/ IO programs, and whether on train inputs too.
 
@@ -81,7 +88,8 @@ class Evaluation(Strict):
     Direct answers cost next to nothing, so `direct_calls` may be more than `calls`: the best constant answer, against which
     they must be held, is flattered by few calls. `phrasing` asks all in the prompts' phrasing of that number, from 1, in place of
     one drawn from the recipe's `templates`: one that was not trained on tells what augmentation is for. `samples` asks that often,
-    at temperature 1, for any string of each grammar (for the family grammars, whose phrasings can ask so).
+    at temperature 1, for any string of each grammar (for the family grammars, whose phrasings can ask so). `sampled` draws answers
+    to the questions about w/o IO programs on held-out inputs, for pass@k.
     """
 
     asks: list[Way] = Field(default=list(WAYS), min_length=1)
@@ -91,4 +99,11 @@ class Evaluation(Strict):
     io_train: bool = True
     phrasing: int | None = Field(None, ge=1, exclude_if=lambda number: number is None)
     samples: int = Field(0, ge=0, exclude_if=lambda count: count == 0)
+    sampled: Sampled | None = Field(None, exclude_if=lambda drawn: drawn is None)
     batch_size: int = Field(256, ge=1)
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Evaluation:
+        if self.sampled and set(self.asks) == {"recall"}:
+            raise ValueError("sampled: recall has no value to be right about: give another way of asking too")
+        return self

@@ -179,6 +179,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
         asked,
         representation=config["represent"],
         isolate=config.get("isolate"),
+        **e.get("sampled", {}),
         **who,
         **pace,
     )
@@ -195,11 +196,10 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
 
 
 def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
-    """All measures, the diagnosis and the cost; writes scores.json."""
+    """All measures and the cost; writes scores.json."""
     import pandas as pd
 
     from pbb.evaluation.composition import compositions
-    from pbb.evaluation.diagnosis import diagnose
     from pbb.evaluation.language import languages
     from pbb.evaluation.score import score, write
     from pbb.evaluation.shifts import by_shift
@@ -214,7 +214,6 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     }
     predictions = pd.concat(frames, ignore_index=True)
     scores = score(predictions, recipe=config["recipe"], **given)
-    scores["diagnosis"] = diagnose(scores)
     if found := languages(predictions):
         scores["languages"] = found
     if config.get("shifts"):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pbb import folder as folders
+from pbb.durations import shown
 from pbb.errors import PbbError
 from pbb.experiment import as_yaml, graph_of, load, publish, settle, share, tell_environment
 from pbb.graph import Step, ordered
@@ -138,7 +139,7 @@ def sweep(
     if any(folders.state(root / "steps" / step.folder) != "done" for point in found for step in point.steps):
         tell_environment(root, threads, donors)
     if tasks is None:
-        _serial(progress, workers, threads, display, tell)
+        _serial(progress, out, workers, threads, display, tell)
     else:
         _spread(progress, tasks, tell)
     for point in found:
@@ -149,7 +150,12 @@ def sweep(
 
 
 def _serial(
-    progress: Progress, workers: int | None, threads: int, display: Display, tell: Callable[[Progress], None]
+    progress: Progress,
+    out: Path,
+    workers: int | None,
+    threads: int,
+    display: Display,
+    tell: Callable[[Progress], None],
 ) -> None:
     from pbb.estimate import preflight
 
@@ -161,7 +167,8 @@ def _serial(
         display.line(f"point {number} of {len(progress.points)}: {point.label}")
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                execute(point.steps, root, workers=workers, threads=threads, display=display)
+                slower = shown(out)
+                execute(point.steps, root, workers=workers, threads=threads, display=display, slower=slower)
                 point.failed = None
                 break
             except PbbError as error:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -36,10 +37,29 @@ def shrunk(name: str, folder: Path) -> Path:
     small = {"extends": name, "stages": mixes, "arms": arms, **SMALL}
     if name == "ciphers-shifts":  # whose stages choose among the train calls of the recipe
         small["data"] = {"io": 8, "source_only": 4, "letters": [3, 3]}
-    small["evaluation"] = small["evaluation"] | ({"samples": 3} if name == "grammars" else {})
+    more = {"grammars": {"samples": 3}, "ciphers": {"sampled": {"samples": 3, "temperature": 0.8}}}
+    small["evaluation"] = small["evaluation"] | more.get(name, {})
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(small), encoding="utf-8")
     return path
+
+
+def sampled_is_told_and_audited(run: Path, rows: list[dict[str, Any]]) -> None:
+    """In scores, page and table, for w/o IO programs alone; and a sample that is turned, or left out, is found."""
+    for row in rows:
+        sampled = row["group"] == "source_only" and row["ask"] != "recall"
+        assert [part["k"] for part in row["pass_at_k"] or []] == ([1, 2, 3] if sampled else []), row
+    assert "pass@3" in (run / "report.html").read_text()
+    told = pd.read_csv(run / "tables" / "pass-at-k.csv")
+    assert len(told) == 3 * sum(row["pass_at_k"] is not None for row in rows)
+    path = next(run.glob("steps/evaluate-*/predictions.parquet"))
+    frame = pd.read_parquet(path)
+    last = frame.index[-1]
+    assert frame["sample"][last] == 3
+    turned = frame["correct"].where(frame.index != last, ~frame["correct"].astype(bool))
+    for fraud, words in ((frame.assign(correct=turned), "answers"), (frame[:-1], "questions")):
+        fraud.to_parquet(path, index=False)
+        assert any(words in f.check for f in audit(run, ["evaluate"]) if f.verdict == "differs")
 
 
 @pytest.mark.parametrize("name", list(ARMS))
@@ -51,6 +71,8 @@ def test_a_recipe_runs(name: str, model_folder: Path, tmp_path: Path) -> None:
     assert {row["group"] for row in scores["scores"]} == {"io", "source_only"}
     assert (result.directory / "report.html").is_file()
     assert [f for f in audit(result.directory, ["evaluate"]) if f.verdict == "differs"] == []
+    if name == "ciphers":
+        sampled_is_told_and_audited(result.directory, scores["scores"])
     if name == "ciphers-shifts":
         groups = {(arm, group) for arm in arms for group in ("io", "source_only")}
         assert {(row["arm"], row["group"]) for row in scores["shifts"]} == groups

@@ -184,6 +184,68 @@ def test_the_frame_is_what_the_scores_read(programs: list[Program], put: Ask, tm
     assert set(again["generation"]) == {"17 is it"}
 
 
+def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows, with None for what is not there."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def test_what_is_sampled_stands_below_what_is_greedy(
+    programs: list[Program],
+    tokenizer: PreTrainedTokenizerFast,
+    tiny_llama: Callable[[int], LlamaForCausalLM],
+) -> None:
+    some = [p for p in programs if p.group == "source_only"] + [p for p in programs if p.group == "io"][:2]
+    asked = questions(some, ("direct", "in-context-direct", "recall"), ["test", "train"], 2, T)
+    swapped = planted(programs, 0)
+
+    def put(seed: int = 3, **sampled: Any) -> pd.DataFrame:
+        return ask(tiny_llama(0), tokenizer, asked, arm="a", seed=seed, planted=swapped, **sampled)
+
+    greedy, sampled = put(), put(samples=3, temperature=2.0)
+    assert set(sampled.columns) == COLUMNS
+    assert records(sampled[: len(asked)]) == records(greedy)
+    drawn = sampled[len(asked) :]
+    first = greedy[greedy["split"].eq("test") & greedy["group"].eq("source_only")]
+    assert len(drawn) == 3 * len(first) == 3 * 8 * 2 * 2
+    assert drawn["sample"].tolist() == [1, 2, 3] * len(first)
+    same = ["program", "ask", "split", "call", "prompt", "expected", "planted", "group", "seed"]
+    for number in (1, 2, 3):
+        assert records(drawn.loc[drawn["sample"] == number, same]) == records(first[same])
+    limits = {way: rows["tokens"].max() for way, rows in greedy.groupby("ask")}
+    assert all(row["tokens"] <= limits[row["ask"]] for _, row in drawn.iterrows())
+    assert drawn.groupby("prompt")["generation"].nunique().gt(1).mean() > 0.9
+    assert records(put(samples=3, temperature=2.0)) == records(sampled)
+    other = put(4, samples=3, temperature=2.0)[len(asked) :]
+    assert (other["generation"].to_numpy() != drawn["generation"].to_numpy()).mean() > 0.9
+
+
+def test_what_is_sampled_is_judged_as_what_is_greedy(
+    programs: list[Program],
+    tokenizer: PreTrainedTokenizerFast,
+    tiny_llama: Callable[[int], LlamaForCausalLM],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a model that is right where it draws and writes nothing where it does not."""
+    asked = [q for q in all_questions(programs) if q.program.group == "source_only" and q.split == "test"]
+    told = {q.prompt: right(q, T, "source") for q in asked}
+    texts = {tuple(encode(tokenizer, [prompt])[0]): text for prompt, text in told.items()}
+
+    def decode(
+        model: object, prompts: list[list[int]], *, limits: list[int], temperature: float, **_: Any
+    ) -> list[Generation]:
+        written = [texts[tuple(p)] if temperature == 0.5 else "" for p in prompts]
+        ids = tokenizer(written, add_special_tokens=False)["input_ids"]
+        return [Generation(i[:limit], len(i) < limit) for i, limit in zip(ids, limits, strict=True)]
+
+    monkeypatch.setattr(module, "decode", decode)
+    frame = ask(tiny_llama(0), tokenizer, asked, arm="a", seed=0, samples=2, temperature=0.5)
+    assert not frame[frame["sample"] == 0]["correct"].any()
+    drawn = frame[frame["sample"] > 0]
+    assert len(drawn) == 2 * len(asked)
+    assert drawn["correct"].all() and drawn["finished"].all() and drawn["parsed"].notna().all()
+    assert drawn[drawn["ask"] == "recite"]["recalled"].all()
+
+
 @pytest.mark.parametrize("group", ["io", "source_only"])
 def test_a_model_that_writes_nonsense_is_wrong(group: str, programs: list[Program], put: Ask) -> None:
     asked = [q for q in all_questions(programs) if q.program.group == group]

@@ -18,7 +18,7 @@ from predicted import Row, cell, only, row, scored  # noqa: E402
 
 from pbb.errors import PbbError  # noqa: E402
 from pbb.evaluation.score import score, write  # noqa: E402
-from pbb.evaluation.statistics import clustered_interval  # noqa: E402
+from pbb.evaluation.statistics import clustered_interval, pass_at_k  # noqa: E402
 
 
 def test_a_row_counts_every_greedy_question_once() -> None:
@@ -136,16 +136,43 @@ def test_planted_accuracy_is_over_the_questions_that_have_a_planted_value() -> N
     assert 0 <= found["planted_low"] < 0.75 < found["planted_high"] <= 1
 
 
+def passes(found: Row) -> dict[int, float]:
+    return {part["k"]: pytest.approx(part["accuracy"]) for part in found["pass_at_k"]}
+
+
 def test_pass_at_k_is_over_all_sampled_questions_up_to_their_fewest_samples() -> None:
     rows = [row("A", False), row("B", False)]
     rows += [row("A", i <= 2, sample=i) for i in range(1, 6)]  # 2 of 5
     rows += [row("B", False, sample=i, parsed=None) for i in range(1, 4)]  # 0 of 3
     found = only(scored(rows))
-    assert found["pass_at_k"] == {"1": pytest.approx(0.4 / 2), "2": pytest.approx((1 - 3 / 10) / 2)}
+    assert passes(found) == {1: 0.4 / 2, 2: (1 - 3 / 10) / 2, 3: (1 - 1 / 10) / 2}
     rows += [row("C", i <= 2, sample=i) for i in range(1, 6)]  # as A
     found = only(scored(rows))
-    assert found["pass_at_k"] == {"1": pytest.approx(0.8 / 3), "2": pytest.approx(2 * (1 - 3 / 10) / 3)}
+    assert passes(found) == {1: 0.8 / 3, 2: 2 * (1 - 3 / 10) / 3, 3: 2 * (1 - 1 / 10) / 3}
     assert only(scored(cell(1)))["pass_at_k"] is None
+
+
+def test_intervals_of_pass_at_k_are_over_programs() -> None:
+    programs = [f"P{i:02}" for i in range(12)]
+    shares = [(7 * i + 3 * q) % 5 for i in range(12) for q in range(i % 3 + 1)]  # right ones of four
+    asked = [(p, q) for i, p in enumerate(programs) for q in range(i % 3 + 1)]
+    rows = [row(p, False, question=q) for p, q in asked]
+    rows += [
+        row(p, i <= c, question=q, sample=i)
+        for (p, q), c in zip(asked, shares, strict=True)
+        for i in range(1, 5)
+    ]
+    found = only(scored(rows, seed=3))
+    assert [part["k"] for part in found["pass_at_k"]] == [1, 2, 4]
+    for part in found["pass_at_k"]:
+        alone = [pass_at_k(4, min(c, 4), part["k"]) for c in shares]
+        expected = clustered_interval(alone, [p for p, _ in asked], seed=3)
+        assert expected is not None
+        assert [part["accuracy"], part["low"], part["high"]] == pytest.approx(
+            [expected.mean, expected.low, expected.high]
+        )
+    greedy = only(scored(rows[: len(asked)], seed=3))
+    assert found | {"pass_at_k": None} == greedy  # samples leave what is greedy as it was
 
 
 def test_pass_at_k_tells_prompts_and_seeds_apart() -> None:
@@ -153,9 +180,9 @@ def test_pass_at_k_tells_prompts_and_seeds_apart() -> None:
         return [row("A", r, sample=k, **other) for k, r in enumerate((False, *right))]
 
     rows = sampled(True, False) + sampled(False, False, prompt="another")[1:]
-    assert only(scored(rows))["pass_at_k"] == {"1": 0.25, "2": 0.5}
+    assert passes(only(scored(rows))) == {1: 0.25, 2: 0.5}
     rows = sampled(True, False) + sampled(True, False, seed=1)
-    assert only(scored(rows), seed="all")["pass_at_k"] == {"1": 0.5, "2": 1.0}
+    assert passes(only(scored(rows), seed="all")) == {1: 0.5, 2: 1.0}
 
 
 def test_seeds_are_pooled_and_the_same_name_in_two_seeds_is_two_programs() -> None:

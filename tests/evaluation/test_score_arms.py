@@ -81,6 +81,15 @@ def test_the_main_arm_is_one_that_reads() -> None:
     assert (said["main_arm"], said["reads"]) == ("demonstrations", False)
 
 
+def test_controls_and_ceilings_are_told_for_those_who_read_scores_alone() -> None:
+    rows = [r for arm in ("wrong-source", "proactive", "untrained", "prose") for r in cell(1, arm=arm)]
+    said = scored(rows)
+    assert said["controls"] == ["wrong-source", "untrained"]
+    assert said["ceilings"] == {
+        "direct": "in-context-direct", "trace": "in-context-trace", "recite": "in-context-trace"
+    }  # fmt: skip
+
+
 def test_the_diagnosis_is_of_the_main_arm() -> None:
     rows = []
     for arm, right in (("demonstrations", 0), ("reading", 18)):

@@ -15,7 +15,7 @@ from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
 from pbb.programs.package_place import locate
 from pbb.programs.package_source import Candidate, candidates, read
-from pbb.programs.packages import Harvest, harvest, rounded
+from pbb.programs.packages import Harvest, facts, harvest, renamed, rounded
 from pbb.programs.program import Program, read_programs, write_programs
 from pbb.programs.sandbox import Outcome, Worker
 
@@ -199,6 +199,17 @@ def test_a_source_stands_by_itself_without_what_its_author_said_about_it(found: 
     assert found["counted"].source.startswith("from collections import Counter\n\ndef counted(items):")
     assert found["pairs_list"].source.endswith("def pairs_list(items):\n    return list(pairs(items))\n")
     assert "again_2(1)" not in found["again"].source and found["again_2"].source.count("again_2(") == 1
+
+
+def test_a_second_function_of_a_name_is_called_otherwise_with_all_that_is_called_so() -> None:
+    """A parameter of the same name too, without which it would give another function."""
+    source = "def mean(mean):\n    return mean + 1\n"
+    named = {"name": "mean", "entry": "mean", "family": "own", "group": "io"}
+    one = Program(**named, source=source, facts=facts(source), examples=[])
+    first, second = renamed([one, one])
+    assert first == one and (second.name, second.entry) == ("mean_2", "mean_2")
+    with Worker() as worker:
+        assert worker.execute(second.source, second.entry, [[6]])[0].value == 7
 
 
 @walled

@@ -20,6 +20,15 @@ ARMS = ("proactive", "untrained", "stage-2-only", "stage-1-only", "wrong-source"
 ASKS = ("recall", "recite", "trace", "direct", "in-context-trace", "in-context-direct")
 SKILL = {"proactive": 0.92, "prose": 0.7, "mixed": 0.3, "wrong-source": 0.1, "stage-2-only": 0.06}
 EASE = {"direct": 0.42, "trace": 0.75, "recite": 1.0, "recall": 1.05}
+CHAINS = {
+    "untrained": (),
+    "stage-1-only": ("learn",),
+    "stage-2-only": ("read",),
+    "mixed": ("together",),
+    "wrong-source": ("learn", "read-wrong"),
+    "prose": ("like-learn", "read-prose"),
+}
+"""The stages of arms, where they are not learn and read; `like-learn` is the very same training as `learn`."""
 OPS = ("add", "mul", "mod", "floordiv", "branch")
 
 Row = dict[str, Any]
@@ -242,12 +251,10 @@ def build_run(
     training = {}
     for arm in arms:
         for seed in seeds:
-            stages = {"untrained": (), "stage-1-only": (1,), "stage-2-only": (2,), "mixed": (1,)}.get(
-                arm, (1, 2)
-            )
-            for stage in stages:
-                shared = stage == 1 and arm in ("proactive", "stage-1-only", "wrong-source")
-                path = folder / f"metrics-{'shared' if shared else arm}-{seed}-{stage}.jsonl"
+            stages = CHAINS.get(arm, ("learn", "read"))
+            for chain in (stages[: place + 1] for place in range(len(stages))):
+                name = "learn" if chain == ("like-learn",) else "-".join(chain)
+                path = folder / f"metrics-{name}-{seed}.jsonl"
                 rng = random.Random(path.name)
                 losses = [
                     2.6 * math.exp(-i / 40) + 0.06 + rng.gauss(0, 0.01) + 0.15 * rng.random() ** 4
@@ -258,11 +265,15 @@ def build_run(
                     for i, loss in enumerate(losses)
                 ]
                 path.write_text("\n".join(lines) + "\n")
-                training[f"{arm} seed {seed} / stage-{stage}"] = path
+                training[f"{' + '.join(chain)}, seed {seed}"] = path
     cells = tabulate(rows, list(seeds))
     seed: int | str = "all" if len(seeds) > 1 else seeds[0]
     content = {
         "recipe": "arithmetic",
+        "main_arm": "proactive",
+        "reads": True,
+        "controls": [arm for arm in arms if arm in CHAINS and arm != "prose"],
+        "ceilings": {ask: f"in-context-{'direct' if ask == 'direct' else 'trace'}" for ask in ASKS[1:4]},
         "scores": cells,
         "ratios": [
             {

@@ -45,7 +45,7 @@ def test_headline_reads_as_a_finding() -> None:
     ]
     rows += [row("stage-1-only", ask, 0.0) for ask in ("direct", "recite")]
     rows += [row("proactive", "in-context-trace", 0.96), row("wrong-source", "recite", 0.04, planted=0.83)]
-    assert plain(Scoreboard({"scores": rows})) == (
+    assert plain(Scoreboard({"scores": rows, "ceilings": {"recite": "in-context-trace"}})) == (
         "After reading only their source, the model runs 93 % of held-out calls of 200 programs "
         "by reciting, 71 % by trace, 38 % directly; without stage 2: 0 %. "
         "Answering every call of a program with its commonest answer would earn 21 %. "
@@ -72,13 +72,17 @@ def test_headline_admits_guessing() -> None:
 
 def test_the_arm_of_the_tests_is_named_where_proactive_is_absent_and_not_the_best() -> None:
     rows = [row("mixed", "trace", 0.9), row("prose", "trace", 0.4), row("retroactive-grpo", "trace", 0.6)]
-    said = {"scores": rows, "main_arm": "retroactive-grpo"}
+    said = {"scores": rows, "main_arm": "retroactive-grpo", "controls": ["mixed"]}
     assert "the model (retroactive-grpo) runs 60 %" in plain(Scoreboard(said))
-    assert "the model (prose) runs 40 %" in plain(
-        Scoreboard({"scores": rows})
-    )  # as scores before 0.11 are read
-    assert "no arm that read the sources" in plain(Scoreboard(said | {"reads": False}))
-    assert "no arm that read the sources" in plain(Scoreboard({"scores": [row("untrained", "trace", 0.0)]}))
+    for none in ({"reads": False}, {"main_arm": "mixed"}, {"main_arm": "absent"}, {"main_arm": None}):
+        assert "no arm that read the sources" in plain(Scoreboard(said | none))
+
+
+def test_scores_of_older_versions_are_read_without_what_they_do_not_say() -> None:
+    rows = [row("untrained", "trace", 0.0), row("proactive", "trace", 0.6)]
+    rows += [row("proactive", "in-context-trace", 0.9)]
+    told = plain(Scoreboard({"scores": rows}))
+    assert "the model runs 60 %" in told and "in its prompt" not in told
 
 
 def test_arms_stand_in_their_order_and_others_after() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pbb.report.scoreboard import Scoreboard
 from pbb.report.tables import (
     Table,
@@ -27,17 +29,19 @@ def line(table: Table | None) -> dict[str, str]:
 
 
 def test_every_column_of_the_scores_is_the_figure_that_it_names() -> None:
-    figures = {
+    figures: dict[str, Any] = {
         "accuracy": 0.05, "constant": 0.1, "recall": 0.15, "recall_form": 0.2, "given_recall": 0.25, "planted": 0.3, "lenient": 0.35,
-        "parse_failures": 0.4, "unfinished": 0.45, "constant_low": 0.08, "constant_high": 0.12, "pass_at_k": {"1": 0.5}, "n": 70,
+        "parse_failures": 0.4, "unfinished": 0.45, "constant_low": 0.08, "constant_high": 0.12, "n": 70,
     }  # fmt: skip
+    sampled = [{"k": k, "accuracy": k / 10, "low": 0.05, "high": 0.9} for k in (1, 4)]
+    figures["pass_at_k"] = sampled
     [table], rest = score_tables(Scoreboard({"scores": [ROW | figures]}))
     assert rest == [] and table.caption == "w/o IO programs, held-out inputs"
     assert [head for head, _ in table.groups] == ["proactive"]
     assert line(table) == {
         "asked": "trace", "accuracy": "5.0", "95 % interval": "1.0 to 99.0", "constant": "10.0", "recall": "15.0", "form": "20.0",
-        "given recall": "25.0", "planted": "30.0", "lenient": "35.0", "no answer": "40.0", "cut off": "45.0", "pass@k": "1: 50.0",
-        "n": "70", "programs": "7",
+        "given recall": "25.0", "planted": "30.0", "lenient": "35.0", "no answer": "40.0", "cut off": "45.0",
+        "pass@1": "10.0 (5.0 to 90.0)", "pass@4": "40.0 (5.0 to 90.0)", "n": "70", "programs": "7",
     }  # fmt: skip
 
 

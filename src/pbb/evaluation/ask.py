@@ -25,7 +25,7 @@ from pbb.documents.render import (
     shown,
 )
 from pbb.evaluation.answer import equal, parse, same_source
-from pbb.models.decode import decode
+from pbb.models.decode import Generation, decode
 from pbb.models.load import encode
 from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, Split
@@ -82,6 +82,19 @@ def questions(
     return result
 
 
+def drawn(asked: Sequence[Question], samples: int) -> list[tuple[int, int]]:
+    """The place of each question that is sampled, so many times, with the number of the sample, from 1.
+
+    Sampled are those that have a value, about programs known by their source alone, on held-out inputs.
+    """
+    return [
+        (place, number)
+        for place, q in enumerate(asked)
+        if q.example and q.split == "test" and q.program.group.startswith("source_only")
+        for number in range(1, samples + 1)
+    ]
+
+
 def recited(text: str, functions: int = 1) -> str:
     """The functions that a generation begins by writing: from a `def` to the first line after it that is not indented, so many times."""
     start = text.find("def ")
@@ -108,30 +121,45 @@ def ask(
     representation: Representation = "source",
     batch_size: int = 256,
     isolate: bool | None = None,
+    samples: int = 0,
+    temperature: float = 1.0,
     report: Callable[[float, float, str], None] = lambda done, total, note: None,
 ) -> pd.DataFrame:
     """Put every question to the model, greedily, and judge the answers: the frame of predictions.parquet.
+
+    Below these rows, which are the same with samples and without, stand those of `samples` more answers at `temperature` to the questions that
+    are `drawn`. All arms of a seed are drawn by the same random numbers.
 
     `planted` gives, by name, the program whose source was taught under that name in the wrong-source arm. Its outputs come from
     execution: isolated, or not at all, where `isolate` is not None (see `pbb.programs.family.Data.isolate`).
     """
     limits = token_limits(tokenizer, asked)
-    generations = decode(
-        model,
-        encode(tokenizer, [q.prompt for q in asked]),
-        end=int(tokenizer.eos_token_id),
-        pad=int(tokenizer.pad_token_id),
-        limits=[limits[q.ask] for q in asked],
-        batch_size=batch_size,
-        report=lambda done, total: report(done, total, "questions"),
-    )
+    again = drawn(asked, samples)
+
+    def written(put: Sequence[Question], temperature: float, note: str) -> list[Generation]:
+        return decode(
+            model,
+            encode(tokenizer, [q.prompt for q in put]),
+            end=int(tokenizer.eos_token_id),
+            pad=int(tokenizer.pad_token_id),
+            limits=[limits[q.ask] for q in put],
+            batch_size=batch_size,
+            temperature=temperature,
+            seed=seed,
+            report=lambda done, total: report(done, total, note),
+        )
+
+    generations = written(asked, 0.0, "questions")
+    if again:
+        generations += written([asked[place] for place, _ in again], temperature, "samples")
     others = [(planted or {}).get(q.program.name) for q in asked]
     wrong = outputs(others, asked, isolate)
     rows = []
-    for q, g, other, value in zip(asked, generations, others, wrong, strict=True):
+    for (place, number), g in zip([*((i, 0) for i in range(len(asked))), *again], generations, strict=True):
         text = str(tokenizer.decode(g.tokens, skip_special_tokens=True))
-        row = judge(q, text, other, value, representation)
-        rows.append(row | {"arm": arm, "seed": seed, "tokens": len(g.tokens), "finished": g.finished})
+        row = judge(asked[place], text, others[place], wrong[place], representation)
+        row |= {"sample": number, "arm": arm, "seed": seed}
+        rows.append(row | {"tokens": len(g.tokens), "finished": g.finished})
     return pd.DataFrame(rows)
 
 

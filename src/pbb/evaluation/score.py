@@ -17,7 +17,6 @@ Contract: a frame of predictions (one row a question and sample) in, a dict of p
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import pandas as pd
 
 from pbb.errors import PbbError
 from pbb.evaluation.break_even import break_evens
-from pbb.evaluation.diagnosis import diagnose, main_arm
+from pbb.evaluation.diagnosis import CONTROLS, diagnose, main_arm
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
     clustered_interval,
@@ -60,7 +59,10 @@ CEILINGS: Mapping[str, str] = {
     "trace": "in-context-trace",
     "direct": "in-context-direct",
 }
-"""Which way of asking with the source in the prompt bounds which way of asking without."""
+"""Which way of asking with the source in the prompt bounds which way of asking without.
+
+Reciting puts the source into the context by the model's own hand and then traces, so its ceiling is the trace.
+"""
 CONTROL = "stage-1-only"
 UNSEEN = ("source_only", "source_only_composed")
 """The groups that are never executed in training: those that the claim is about."""
@@ -73,7 +75,6 @@ def score(
     predictions: pd.DataFrame,
     *,
     recipe: str,
-    ceiling_ask: Mapping[str, str] = CEILINGS,
     control: str = CONTROL,
     hypotheses: Sequence[Mapping[str, Any]] = (),
     break_even: Sequence[Mapping[str, Any]] = (),
@@ -105,8 +106,10 @@ def score(
         "recipe": recipe,
         "main_arm": first,
         "reads": readers is None or first in readers,
+        "controls": [arm for arm in dict.fromkeys(key[0] for key in cells) if arm in CONTROLS],
+        "ceilings": CEILINGS,
         "scores": rows,
-        "ratios": _ratios(cells, ceiling_ask, control, starts or {}, seed),
+        "ratios": _ratios(cells, control, starts or {}, seed),
         "tests": _tests(cells, first, seed),
     }
     runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
@@ -191,7 +194,7 @@ def _row(
     planted = cell[cell["has_planted"]]
     row |= _interval(planted["planted_correct"], planted["unit"], seed, "planted")
     row["unfinished"] = 1.0 - float(cell["finished"].mean())
-    row["pass_at_k"] = None if sampled is None else _pass_at_k(sampled)
+    row["pass_at_k"] = None if sampled is None else _pass_at_k(sampled, seed)
     lengths = {int(length): cell["length"].to_numpy() == length for length in sorted(cell["length"].unique())}
     row["by_length"] = _by(cell, "length", lengths, seed)
     operations = [name for name in cell.columns if name.startswith(_HAS)]
@@ -272,16 +275,17 @@ def _recall(key: tuple[Any, ...], cell: pd.DataFrame, asked: pd.DataFrame | None
     }
 
 
-def _pass_at_k(sampled: pd.DataFrame) -> dict[str, float]:
-    """pass@1, 2, 4 ... up to the fewest samples that any question has, over every sampled question."""
+def _pass_at_k(sampled: pd.DataFrame, seed: int) -> list[Row]:
+    """pass@1, 2, 4 ... and at the fewest samples that any question has, over every sampled question."""
     counts = sampled.groupby(["unit", "question", "asking"])["correct"].agg(["size", "sum"]).astype(int)
     most = int(counts["size"].min())
-    ks = [2**power for power in range(most.bit_length())]
-    patterns = Counter(counts.itertuples(index=False, name=None))
-    return {
-        str(k): sum(pass_at_k(n, c, k) * times for (n, c), times in patterns.items()) / len(counts)
-        for k in ks
-    }
+    patterns = list(counts.itertuples(index=False, name=None))
+    rows = []
+    for k in sorted({most, *(2**power for power in range(most.bit_length()))}):
+        chances = {(n, c): pass_at_k(n, c, k) for n, c in set(patterns)}
+        of_questions = [chances[pattern] for pattern in patterns]
+        rows.append({"k": k} | _interval(of_questions, counts.index.get_level_values("unit"), seed))
+    return rows
 
 
 def _by(cell: pd.DataFrame, name: str, parts: Mapping[Any, Any], seed: int) -> list[Row]:
@@ -296,7 +300,6 @@ def _by(cell: pd.DataFrame, name: str, parts: Mapping[Any, Any], seed: int) -> l
 
 def _ratios(
     cells: Mapping[tuple[Any, ...], pd.DataFrame],
-    asks: Mapping[str, str],
     control: str,
     starts: Mapping[str, str],
     seed: int,
@@ -312,12 +315,12 @@ def _ratios(
     rows = []
     for (arm, run, group, split, ask), cell in cells.items():
         below = cells.get((control, run, group, split, ask))
-        if ask not in asks or arm == control or group not in UNSEEN or split != "test" or below is None:
+        if ask not in CEILINGS or arm == control or group not in UNSEEN or split != "test" or below is None:
             continue
         if starts.get(arm) != starts.get(control):
             continue
         bounds = [name for name in (arm, BASE) if starts.get(name) == starts.get(arm)]
-        candidates = [(name, cells.get((name, run, group, split, asks[ask]))) for name in bounds]
+        candidates = [(name, cells.get((name, run, group, split, CEILINGS[ask]))) for name in bounds]
         ceilings = [
             (float(part["correct"].mean()), name, part) for name, part in candidates if part is not None
         ]
@@ -329,7 +332,7 @@ def _ratios(
         rows.append(
             {"arm": arm, "seed": run, "group": group, "ask": ask}
             | {"control": float(below["correct"].mean()), "control_arm": control}
-            | {"ceiling": height, "ceiling_arm": above_arm, "ceiling_ask": asks[ask]}
+            | {"ceiling": height, "ceiling_arm": above_arm, "ceiling_ask": CEILINGS[ask]}
             | {"ratio": found and found.ratio, "low": found and found.low, "high": found and found.high}
         )
     return rows

@@ -28,6 +28,7 @@ from pbb.programs.package_inputs import Args, inputs, literal, more, seeds
 from pbb.programs.package_place import Place
 from pbb.programs.package_source import Candidate, Module, candidates, read
 from pbb.programs.program import Example, Facts, Program
+from pbb.programs.renaming import rename
 from pbb.programs.sandbox import Job, Outcome, Traced
 from pbb.programs.twins import twins
 
@@ -74,7 +75,7 @@ def harvest(places: Sequence[Place], allowed: bool, report: Report) -> Harvest:
         Isolated(allowed, MODULES, what=what) as one,
         Isolated(allowed, MODULES, what=what, hash_seed=1) as two,
     ):
-        programs = _renamed(_executed(found, one, two, fell, report))
+        programs = renamed(_executed(found, one, two, fell, report))
         programs = _traced(programs, one, report)
         alike = twins(programs, worker=one, report=report)
     if not programs:
@@ -331,7 +332,7 @@ def facts(source: str) -> Facts:
     )
 
 
-def _renamed(programs: Sequence[Program]) -> list[Program]:
+def renamed(programs: Sequence[Program]) -> list[Program]:
     """With a number after the second and later functions of one name: names must tell programs apart."""
     taken: set[str] = set()
     result = []
@@ -340,19 +341,9 @@ def _renamed(programs: Sequence[Program]) -> list[Program]:
         while name in taken:
             name, number = f"{p.name}_{number}", number + 1
         taken.add(name)
-        result.append(
-            p
-            if name == p.name
-            else p.model_copy(update={"name": name, "entry": name, "source": _rename(p, name)})
-        )
+        if name != p.name:
+            tree = ast.parse(p.source)
+            rename(tree, {p.entry: name})
+            p = p.model_copy(update={"name": name, "entry": name, "source": ast.unparse(tree) + "\n"})
+        result.append(p)
     return result
-
-
-def _rename(p: Program, name: str) -> str:
-    tree = ast.parse(p.source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == p.entry:
-            node.name = name
-        elif isinstance(node, ast.Name) and node.id == p.entry:
-            node.id = name
-    return ast.unparse(tree) + "\n"

@@ -1,29 +1,26 @@
 """Learning curves: the loss of every training stage against its step, read from metrics.jsonl; rewards have a figure of their own.
 
-Contract: a curve is drawn thinned and smoothed, its CSV holds every logged step as it was logged; curves that
-several arms share (one file on disk) are drawn once under all their names.
+Contract: a curve is drawn thinned and smoothed, its CSV holds every logged step as it was logged; a curve that
+several chains of stages share (one file on disk) is drawn once, and stands in the CSV under all their names.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbb.errors import PbbError
 from pbb.report import svg
-from pbb.report.figures import Chart, colour
+from pbb.report.figures import Chart
 from pbb.report.panels import LinePanel, line_panels
-from pbb.report.scoreboard import ARM_ORDER, Row, arm_label, order
+from pbb.report.scoreboard import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LABEL = re.compile(r"^(?P<arm>.+?) seed (?P<seed>\d+) / (?P<stage>.+)$")
-_SEED = re.compile(r",? seed \d+")
 _PANELS, _POINTS = 24, 160
 
 
@@ -58,13 +55,11 @@ def smooth(losses: list[float], window: int) -> list[float]:
 
 
 def learning_curves(training: dict[str, Path]) -> Chart | None:
-    """One panel a stage (arms that share it named together), one line a seed; None without a single logged
-    loss.
-    """
+    """One panel a stage and what came before it, one line a seed; None without a single logged loss."""
     shared: dict[Path, list[str]] = {}
     for label, path in training.items():
         shared.setdefault(Path(path).resolve(), []).append(label)
-    panels: dict[tuple[str, str, str], list[list[Row]]] = {}
+    panels: dict[tuple[str, str], list[list[Row]]] = {}
     table: list[Row] = []
     for path, labels in shared.items():
         rows = [
@@ -73,25 +68,23 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
         if not rows:
             continue
         table += [{"stage": " = ".join(labels), "step": row["step"], "loss": row["loss"]} for row in rows]
-        panels.setdefault(_panel(labels), []).append(rows)
+        panels.setdefault(_panel(labels[0]), []).append(rows)
     if not panels:
         return None
     losses = [row["loss"] for curves in panels.values() for rows in curves for row in rows]
     low, high = min(losses), max(losses)
     logarithmic = low > 0 and high / low > 20
 
-    def lines(ax: Axes, arm: str, curves: list[list[Row]]) -> None:
-        hue = colour(arm)
+    def lines(ax: Axes, curves: list[list[Row]]) -> None:
         for rows in curves:
             stride = max(1, math.ceil(len(rows) / _POINTS))
             ys = [row["loss"] for row in rows]
             xs = [row["step"] for row in rows]
             if len(rows) > 20:
-                ax.plot(xs[::stride], ys[::stride], color=hue, alpha=0.3, linewidth=1)
+                ax.plot(xs[::stride], ys[::stride], color=svg.BLUE, alpha=0.3, linewidth=1)
                 ys = smooth(ys, max(5, len(ys) // 25))
-            ax.plot(
-                xs[::stride], ys[::stride], color=hue, linewidth=1.8, marker="o" if len(rows) == 1 else None
-            )
+            dot = "o" if len(rows) == 1 else None
+            ax.plot(xs[::stride], ys[::stride], color=svg.BLUE, linewidth=1.8, marker=dot)
         if logarithmic:
             ax.set_yscale("log")
             powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -101,13 +94,8 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
         ax.grid(True, axis="y", color=svg.RULE, linewidth=1)
         ax.locator_params(axis="x", nbins=4, integer=True)
 
-    def place(name: tuple[str, str, str]) -> tuple[tuple[int, str], str]:
-        return (order(name[0], ARM_ORDER[::-1]), name[2])  # the arm in focus first
-
-    chosen = sorted(panels, key=place)[:_PANELS]
-    shown: list[LinePanel] = [
-        (stage, arms, partial(lines, arm=arm, curves=panels[arm, arms, stage])) for arm, arms, stage in chosen
-    ]
+    chosen = sorted(panels, key=lambda panel: panel[0])[:_PANELS]
+    shown: list[LinePanel] = [(*panel, partial(lines, curves=panels[panel])) for panel in chosen]
     wide, narrow = line_panels(shown, columns=3, height=120, below="step", key=[])
     label = "Training loss against step, one panel a stage"
     if len(panels) > _PANELS:
@@ -117,16 +105,7 @@ def learning_curves(training: dict[str, Path]) -> Chart | None:
     return Chart("learning-curves", label, wide, narrow, table)
 
 
-def _panel(labels: list[str]) -> tuple[str, str, str]:
-    """(arm that lends its colour, subtitle, title) of the labels that share one file.
-
-    "proactive seed 0 / stage-1" is told by its stage and its arms; "learn + read, seed 0" by its last stage
-    and what came before.
-    """
-    matches = [match for label in labels if (match := _LABEL.match(label))]
-    if matches:
-        arms = sorted({match["arm"] for match in matches}, key=lambda arm: order(arm, ARM_ORDER[::-1]))
-        words = ", ".join(arm_label(arm) for arm in arms)
-        return (arms[0], words if len(words) <= 42 else f"{words[:41]}…", matches[0]["stage"])
-    *before, last = _SEED.sub("", labels[0]).split(" + ")
-    return ("proactive", f"after {' + '.join(before)}" if before else "from the start", last)
+def _panel(label: str) -> tuple[str, str]:
+    """Title and subtitle: "learn + read, seed 0" is told by its last stage and by what came before."""
+    *before, last = label.rpartition(", seed ")[0].split(" + ")
+    return last, f"after {' + '.join(before)}" if before else "from the start"

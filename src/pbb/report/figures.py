@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbb.report import svg
 from pbb.report.panels import DotPanel, LinePanel, Mark, dot_key, dot_panels, line_panels, share_axis
-from pbb.report.scoreboard import CEILING, Row, Scoreboard, arm_label, group_label, held_out
+from pbb.report.scoreboard import Row, Scoreboard, arm_label, group_label, held_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,14 +100,14 @@ def accuracy(board: Scoreboard, group: str) -> Chart | None:
     panels: list[DotPanel] = []
     asks = board.asks(group)
     for ask, (title, subtitle) in PANELS.items():
-        if ask not in asks and not (ask in ("direct", "trace") and CEILING[ask] in asks):
+        if ask not in asks and not (ask in ("direct", "trace") and board.ceiling(ask) in asks):
             continue
         marks = []
         for arm in board.arms(group):
             row = board.cell(arm, group, ask) or {}
             points = [point["accuracy"] for point in board.points(arm, group, ask)]
             mark = _mark(arm_label(arm), colour(arm), row)
-            ceiling = board.accuracy(arm, group, CEILING[ask]) if ask in CEILING else None
+            ceiling = board.accuracy(arm, group, board.ceiling(ask))
             marks.append(replace(mark, ceiling=ceiling, points=points if len(points) > 1 else []))
         panels.append((title, subtitle, marks))
     if not panels:
@@ -151,7 +151,7 @@ def by_operation(board: Scoreboard) -> Chart | None:
     panels: list[DotPanel] = []
     for ask in asks:
         parts = {item["op"]: item for item in _source_only(board, arm, ask, "by_op")}
-        ceiling = _source_only(board, arm, CEILING.get(ask, ""), "by_op")
+        ceiling = _source_only(board, arm, board.ceiling(ask), "by_op")
         above = {item["op"]: item["accuracy"] for item in ceiling}
         marks = [
             replace(_mark(op, colour(arm), parts.get(op, {})), ceiling=above.get(op))
@@ -191,7 +191,7 @@ def by_length(board: Scoreboard) -> Chart | None:
         for arm in arms
     }
     key = [(looks[arm], arm_label(arm)) for arm in arms]
-    if any(_source_only(board, focus, CEILING.get(ask, ""), "by_length") for ask in asks):
+    if any(_source_only(board, focus, board.ceiling(ask), "by_length") for ask in asks):
         key.append((dashed, "source in the prompt"))
 
     def lines(ax: Axes, ask: str) -> None:
@@ -205,7 +205,7 @@ def by_length(board: Scoreboard) -> Chart | None:
                     ax.plot(*ends, color=colour(arm), linewidth=1.4, alpha=0.6, clip_on=False)
             xs = [item["length"] + nudge for item in items]
             ax.plot(xs, [item["accuracy"] for item in items], clip_on=False, **looks[arm])
-        items = _source_only(board, focus, CEILING.get(ask, ""), "by_length")
+        items = _source_only(board, focus, board.ceiling(ask), "by_length")
         xs, ys = [item["length"] for item in items], [item["accuracy"] for item in items]
         ax.plot(xs, ys, zorder=1, **dashed)
         ax.set_xlim(lengths[0] - 0.35 * step, lengths[-1] + 0.35 * step)

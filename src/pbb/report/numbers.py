@@ -1,7 +1,8 @@
 """The numbers of a run as CSV, for other programs: those of a figure, and all that scores.json holds in rows.
 
-Contract: a list of rows becomes one table; lists within a row (accuracy by length, by operation) are left to the figures that show them,
-a mapping (differences by seed) is written as `key: value; ...`. Values are unrounded, and empty where a measure does not apply.
+Contract: a list of rows becomes one table; lists within a row (accuracy by length, by operation) are left to the figures that show them, but
+for pass@k, which is a table of its own; a mapping (differences by seed) is written as `key: value; ...`. Values are unrounded, and empty where a
+measure does not apply.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ TABLES = {
     "languages": "languages",
 }
 """Lists of scores.json, and the names of their files."""
+CELL = ("arm", "seed", "group", "split", "ask")
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -38,5 +40,12 @@ def _cell(value: Any) -> Any:
 
 
 def csv_files(scores: Mapping[str, Any]) -> dict[str, str]:
-    """{file name: text} for every list of `TABLES` that has rows."""
-    return {f"{name}.csv": csv_text(scores[key]) for key, name in TABLES.items() if scores.get(key)}
+    """{file name: text} for every list of `TABLES` that has rows, and for pass@k where answers were sampled."""
+    found = {name: scores[key] for key, name in TABLES.items() if scores.get(key)}
+    if sampled := [
+        {name: row[name] for name in CELL} | part
+        for row in scores.get("scores") or []
+        for part in row.get("pass_at_k") or []
+    ]:
+        found["pass-at-k"] = sampled
+    return {f"{name}.csv": csv_text(rows) for name, rows in found.items()}

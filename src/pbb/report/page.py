@@ -55,7 +55,7 @@ def write_report(
 ) -> None:
     """Write `out`/report.html, `out`/figures/*.{svg,csv} and `out`/tables/*.csv.
 
-    scores: scores.json; predictions: one parquet file an arm and seed; training: "arm seed N / stage" ->
+    scores: scores.json; predictions: one parquet file an arm and seed; training: "learn + read, seed 0" ->
     metrics.jsonl; recipe: the resolved recipe (its `title` and `about` head the page); command: what makes
     the run again. Arms, ways of asking, curves and predictions that are missing leave out their part of the
     page. Raises PbbError where a file cannot be read.
@@ -119,7 +119,7 @@ def render(
     context: dict[str, Any] = {
         "title": str(recipe.get("title") or name),
         "name": name,
-        "about": _paragraphs(recipe.get("about") or recipe.get("description")),
+        "about": _paragraphs(recipe.get("about")),
         "command": command,
         "seeds": seeds_phrase(board.seeds),
         "one_seed": len(board.seeds) == 1,

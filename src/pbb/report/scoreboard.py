@@ -19,11 +19,6 @@ Row = dict[str, Any]
 ARM_ORDER = ("untrained", "stage-1-only", "stage-2-only", "mixed", "wrong-source", "proactive")
 ASK_ORDER = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 GROUP_ORDER = ("source_only", "source_only_composed", "io", "io_composed")
-# Arms that never read the sources in question, or read them wrongly: compared with, never boasted of.
-CONTROLS = (
-    *ARM_ORDER[:5],
-    *("skip-exposure", "execution-only", "read-only", "warm-only", "grpo-without-source"),
-)
 
 ARM_LABELS = {"stage-1-only": "stage 1 only", "stage-2-only": "stage 2 only", "wrong-source": "wrong source"}
 ASK_LABELS = {"in-context-direct": "in-context, direct", "in-context-trace": "in-context, trace"}
@@ -33,9 +28,6 @@ GROUP_LABELS = {
     "source_only_composed": "w/o IO, composed",
     "io_composed": "w/ IO, composed",
 }
-# The ceiling of a way of asking: the same question with the source in the prompt. Reciting puts the source
-# into the context by the model's own hand and then traces, so its ceiling is the trace.
-CEILING = {"direct": "in-context-direct", "trace": "in-context-trace", "recite": "in-context-trace"}
 
 
 def order(value: str, known: tuple[str, ...]) -> tuple[int, str]:
@@ -149,19 +141,19 @@ class Scoreboard:
 
     @property
     def focus(self) -> str | None:
-        """The arm that the page is about, that of the tests and the diagnosis, unless it is a control."""
-        arms = [row["arm"] for row in self.rows if row["group"] == "source_only"]
-        others = [arm for arm in arms if arm not in CONTROLS]
-        # scores of older versions do not say which
-        main = self.scores.get("main_arm") or (
-            "proactive" if "proactive" in others else next(iter(others), None)
-        )
-        return main if main in others else None
+        """The arm that the page is about, that of the tests and the diagnosis, unless it is a control: compared with, never boasted of."""
+        arms = {row["arm"] for row in self.rows if row["group"] == "source_only"}
+        main = self.scores.get("main_arm", "proactive")  # scores before 0.11 do not say which
+        return main if main in arms.difference(self.scores.get("controls") or []) else None
+
+    def ceiling(self, ask: str) -> str:
+        """The way of asking with the source in the prompt that bounds this one; none before 0.14, which did not say which."""
+        return str((self.scores.get("ceilings") or {}).get(ask, ""))
 
 
 def _answers(board: Scoreboard, arm: str) -> dict[str, float]:
     """Accuracy on w/o IO programs of each way of asking that does not show the source."""
-    found = {ask: board.accuracy(arm, "source_only", ask) for ask in CEILING}
+    found = {ask: board.accuracy(arm, "source_only", ask) for ask in HOW}
     return {ask: value for ask, value in found.items() if value is not None}
 
 
@@ -215,10 +207,11 @@ def _caveats(board: Scoreboard, arm: str, ask: str, best: Row) -> list[Markup]:
         said.append(
             Markup(text + ".").format(percent(constant), *([] if guess is None else [percent(guess)]))
         )
-    ceiling = board.accuracy(arm, "source_only", CEILING[ask])
+    above = board.ceiling(ask)
+    ceiling = board.accuracy(arm, "source_only", above)
     if ceiling is not None:
         text = "With the source in its prompt the same model runs {} {}."
-        said.append(Markup(text).format(percent(ceiling), HOW[CEILING[ask].removeprefix("in-context-")]))
+        said.append(Markup(text).format(percent(ceiling), HOW[above.removeprefix("in-context-")]))
     wrong = board.cell("wrong-source", "source_only", ask)
     if wrong is not None and wrong.get("planted") is not None:
         text = "Taught the sources under swapped names, it runs the planted program in {} of calls {}"

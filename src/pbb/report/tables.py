@@ -100,13 +100,14 @@ def probability(name: str) -> Callable[[Row], str]:
     return read
 
 
-def _pass_at_k(row: Row) -> str:
-    value = row.get("pass_at_k")
-    if value is None:
-        return EMPTY
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {100 * v:.1f}" for k, v in value.items() if v is not None)
-    return f"{100 * value:.1f}"
+def _pass_at(k: int) -> Callable[[Row], str]:
+    ends = interval("low", "high")
+
+    def read(row: Row) -> str:
+        found = [part for part in row.get("pass_at_k") or [] if part["k"] == k]
+        return f"{share('accuracy')(found[0])} ({ends(found[0])})" if found else EMPTY
+
+    return read
 
 
 def build(caption: str, columns: list[Column], rows: list[Row], head: Callable[[Row], str]) -> Table | None:
@@ -149,7 +150,6 @@ SCORES = [
         "no answer", share("parse_failures"), "parse failures: nothing in the text could be read as an answer"
     ),
     Column("cut off", share("unfinished"), "the text reached its limit of tokens"),
-    Column("pass@k", _pass_at_k, "any of k sampled answers is right"),
     Column("n", lambda row: count(row.get("n"))),
     Column("programs", lambda row: count(row.get("programs"))),
 ]
@@ -159,18 +159,24 @@ def score_tables(board: Scoreboard) -> tuple[list[Table], list[Table]]:
     """(by group what speaks for each cell on held-out inputs; all else: single seeds, training inputs)."""
     first, rest = [], []
     several = len(board.seeds) > 1
+    ks = sorted({part["k"] for row in board.rows for part in row.get("pass_at_k") or []})
+    sampled = [
+        Column(f"pass@{k}", _pass_at(k), f"any of {k} sampled answers is right, with its 95 % interval")
+        for k in ks
+    ]
+    columns = [*SCORES[:-2], *sampled, *SCORES[-2:]]
     for group in sorted({row["group"] for row in board.rows}, key=lambda name: order(name, GROUP_ORDER)):
         rows = [row for row in board.sorted_rows() if row["group"] == group]
         main = [row for row in rows if row["split"] != "train" and (not several or row["seed"] == "all")]
         other = [row for row in rows if row not in main]
         name = group_label(group)
         first.append(
-            build(f"{name} programs, held-out inputs", SCORES, main, lambda row: arm_label(row["arm"]))
+            build(f"{name} programs, held-out inputs", columns, main, lambda row: arm_label(row["arm"]))
         )
         rest.append(
             build(
                 f"{name} programs, single seeds and training inputs",
-                SCORES,
+                columns,
                 other,
                 lambda row: f"{arm_label(row['arm'])}, {_SPLITS.get(row['split'], row['split'])}",
             )
