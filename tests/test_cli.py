@@ -121,6 +121,7 @@ def test_findings_are_planned_made_and_gathered_and_one_that_fails_leaves_the_ot
     assert (
         Path("runs/fake/0123-3/scores.json").exists() and "And so" not in Path("runs/index.html").read_text()
     )
+    assert "<code>pbb run fake</code>" in Path("runs/index.html").read_text()
     code, out, _ = said(capfd, "findings", "fake", "--json")
     assert (code, json.loads(out)["failed"]) == (0, {})
     assert "made" in said(capfd, "findings", "fake", "--plan")[1]

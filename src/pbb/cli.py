@@ -187,6 +187,7 @@ def report(
 ) -> None:
     """Gather the latest run of every recipe and model on one page."""
     from pbb.experiment import latest_runs
+    from pbb.recipe_graph import command_of
     from pbb.report.gather import write_gathered
 
     page = out or runs / "index.html"
@@ -197,7 +198,7 @@ def report(
         raise PbbError(f"report: {runs} {what}: name the folder that holds the runs")
     found = latest_runs(runs)
     try:
-        write_gathered(found, page)
+        write_gathered({run: command_of(run) for run in found}, page)
     except OSError as e:
         raise PbbError(f"report: cannot write {page}: {e.strerror}: choose another file with --out") from e
     print(page)
@@ -223,6 +224,7 @@ def findings_command(
     from pbb.experiment import latest_runs, run_loaded
     from pbb.findings import FINDINGS, plan
     from pbb.progress import display
+    from pbb.recipe_graph import command_of
     from pbb.run import StepCrashed, at_once
 
     planned = plan(names or [], seeds, model, out, at_once(workers, threads))
@@ -248,7 +250,7 @@ def findings_command(
             print(f"pbb: {p.recipe.name}: {error}", file=sys.stderr)
     from pbb.report.gather import write_gathered
 
-    write_gathered(latest_runs(out), out / "index.html")
+    write_gathered({run: command_of(run) for run in latest_runs(out)}, out / "index.html")
     if as_json:
         print(json.dumps({"page": str(out / "index.html"), "failed": failed}, indent=1))
     else:
