@@ -405,3 +405,17 @@ def test_the_command_of_a_run_that_lies_elsewhere_says_where(tmp_path: Path) -> 
         assert command_of(run) == words.format(tmp_path)
     (run / "recipe.yaml").write_text("name: a\n")
     assert command_of(run) is None
+
+
+def test_scores_rest_on_what_a_curve_compares_and_not_on_its_words() -> None:
+    def of(*settings: str) -> tuple[str, str]:
+        score, report = graph(load("programs-more", settings, model=HUB))[-2:]
+        return score.hash, report.hash
+
+    before = of()
+    score = graph(load("programs-more", model=HUB))[-2]
+    assert [c["name"] for c in score.config["curves"]] == ["with-io", "without-io"]
+    title, lines = of("curves.0.title=Other"), of("curves.0.beside=[]")
+    assert title[0] == before[0] and title[1] != before[1]
+    assert lines[0] != before[0]
+    assert "curves" not in graph(load("arithmetic", model=HUB))[-2].config

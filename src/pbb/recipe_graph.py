@@ -55,6 +55,7 @@ SCORE = (
         for name in (
             "score",
             "statistics",
+            "differences",
             "hypotheses",
             "break_even",
             "diagnosis",
@@ -65,6 +66,8 @@ SCORE = (
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
+COMPARED = {"name", "lines", "beside", "group", "beside_group"}
+"""What tells the pairs of a curve that are tested: not its words, nor the numbers on its dial."""
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -134,6 +137,7 @@ def graph(recipe: Recipe) -> list[Step]:
             ),
             **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
             **({"break_even": found} if (found := _break_even(recipe)) else {}),
+            **({"curves": [c.model_dump(include=COMPARED) for c in recipe.curves]} if recipe.curves else {}),
             **({"shifts": True} if getattr(recipe.data, "shift", "key") == "argument" else {}),
         },
         parents={

@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from pbb.evaluation.statistics import PairedTest, holm, paired_permutation
+from pbb.evaluation.differences import difference
+from pbb.evaluation.statistics import PairedTest, holm
 
 CONSTANT = "constant"
 Cell = Callable[[str, str, str], pd.DataFrame | None]
@@ -49,7 +50,4 @@ def _test(h: Mapping[str, Any], cell: Cell, seed: int) -> PairedTest | None:
     if h["above"] == CONSTANT:
         commonest = ours.groupby("unit")["expected"].transform(lambda values: values.mode()[0])
         other = ours.assign(correct=(ours["expected"] == commonest).astype(float))
-    answers = [part.groupby(["unit", "question"], sort=True)["correct"].mean() for part in (ours, other)]
-    pairs = pd.concat({"a": answers[0], "b": answers[1]}, axis=1, join="inner")
-    units = pairs.index.get_level_values("unit").to_numpy()
-    return paired_permutation(pairs["a"].to_numpy(), pairs["b"].to_numpy(), units, seed=seed)
+    return difference(ours, other, seed)
