@@ -95,6 +95,7 @@ def modules() -> dict[str, ModuleType]:
     recipe, steps = ModuleType("pbb.recipe_file"), ModuleType("pbb.recipe_graph")
     recipe.load, recipe.shipped = load, lambda: {"fake": Path("fake.yaml")}  # type: ignore[attr-defined]
     steps.graph = graph  # type: ignore[attr-defined]
+    steps.command_of = lambda run: f"pbb run {run.parent.name}"  # type: ignore[attr-defined]
     estimate = ModuleType("pbb.estimate")
     estimate.preflight = lambda recipe, workers: []  # type: ignore[attr-defined]
     return {"pbb.recipe_file": recipe, "pbb.recipe_graph": steps, "pbb.estimate": estimate}

@@ -121,6 +121,7 @@ def test_findings_are_planned_made_and_gathered_and_one_that_fails_leaves_the_ot
     assert (
         Path("runs/fake/0123-3/scores.json").exists() and "And so" not in Path("runs/index.html").read_text()
     )
+    assert "<code>pbb run fake</code>" in Path("runs/index.html").read_text()
     code, out, _ = said(capfd, "findings", "fake", "--json")
     assert (code, json.loads(out)["failed"]) == (0, {})
     assert "made" in said(capfd, "findings", "fake", "--plan")[1]
@@ -164,6 +165,40 @@ def test_two_runs_stand_beside_each_other_in_percent(capfd: Capture) -> None:
     for text in ("50.0", "62.5", "+12.5 [-2.0, +27.0]", "0.043", "200", "3", "w/o IO, test"):
         assert text in first, first
     assert "recall" in second and "test" not in second
+
+
+def test_a_run_is_held_against_published_tables(capfd: Capture) -> None:
+    said(capfd, "run", "fake")
+    folder = Path("tables")
+    folder.mkdir()
+    head = "arm,seed,group,split,ask,accuracy,low,high\n"
+    refusal = (
+        "compare: tables: neither a run nor a folder of published tables (CSV files with the columns arm, "
+    )
+    assert refusal in refused(capfd, "compare", "fake", "tables")
+    (folder / "a.csv").write_text(f"{head}proactive,0,source_only,test,direct,0.31,0.27,0.34\n")
+    code, out, err = said(capfd, "compare", "fake", "tables")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    for words in ("1 of 1 published accuracies", "of the same programs (seeds published: 0; of the run: 0)"):
+        assert words in out, out
+    (folder / "b.csv").write_text(
+        f"{head}proactive,1,io,test,direct,0.8,0.7,0.9\nnobody,1,io,test,direct,0.8,0.7,0.9\n"
+    )
+    code, out, _ = said(capfd, "compare", "fake", "tables")
+    assert code == 0 and "1 of 2 published accuracies" in out
+    assert "programs are in part the same" in out and "1 more are of arms, seeds or ways of asking" in out
+    (row,) = [line for line in out.splitlines() if "b.csv" in line]
+    for words in ("proactive", "w/ IO, test", "direct", "80.0 [70.0, 90.0]", "45.0 [40.0, 50.0]"):
+        assert words in row, row
+    code, out, err = said(capfd, "compare", "fake", "tables", "--json")
+    found = json.loads(out)
+    assert (code, err, found["held"], found["within"], len(found["outside"])) == (0, "", 2, 1, 1)
+    assert "--arms: published arms are held" in refused(capfd, "compare", "fake", "tables", "--arms", "a=b")
+    (folder / "b.csv").write_text(f"{head}proactive,0,io\n")
+    assert "b.csv:2: not as many values as columns" in refused(capfd, "compare", "fake", "tables")
+    assert "run: nowhere: no run directory" in refused(capfd, "compare", "fake", "nowhere")
+    Path("runs/fake/0123/scores.json").write_text("[]")
+    assert "has no scores.json that can be read" in refused(capfd, "compare", "fake", "tables")
 
 
 def test_a_claim_is_one_line_with_its_numbers_or_without() -> None:

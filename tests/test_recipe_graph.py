@@ -19,7 +19,7 @@ from pbb.models import place
 from pbb.progress import Progress
 from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
-from pbb.recipe_graph import ALL, command, graph
+from pbb.recipe_graph import ALL, command, command_of, graph
 from pbb.steps import put
 from pbb.training.loop import Settings
 from pbb.training.pairs import Dpo
@@ -399,3 +399,30 @@ def test_a_break_even_counts_what_the_level_alone_has_been_through() -> None:
         "pairs alone": 8000,
     }  # 400 programs, the first 20 calls of each
     assert (asked["level"], asked["level_group"], asked["group"]) == ("proactive", "source_only", "io")
+
+
+def test_the_command_of_a_run_that_lies_elsewhere_says_where(tmp_path: Path) -> None:
+    run = tmp_path / "my runs" / "a" / "b"
+    run.mkdir(parents=True)
+    for recipe, words in (
+        (load("arithmetic", seeds=2), "pbb run arithmetic --seeds 2 --out '{0}/my runs'"),
+        (load("arithmetic", ["data.io=50"]), "pbb run '{0}/my runs/a/b/recipe.yaml' --out '{0}/my runs'"),
+    ):
+        (run / "recipe.yaml").write_text(as_yaml(recipe))
+        assert command_of(run) == words.format(tmp_path)
+    (run / "recipe.yaml").write_text("name: a\n")
+    assert command_of(run) is None
+
+
+def test_scores_rest_on_what_a_curve_compares_and_not_on_its_words() -> None:
+    def of(*settings: str) -> tuple[str, str]:
+        score, report = graph(load("programs-more", settings, model=HUB))[-2:]
+        return score.hash, report.hash
+
+    before = of()
+    score = graph(load("programs-more", model=HUB))[-2]
+    assert [c["name"] for c in score.config["curves"]] == ["with-io", "without-io"]
+    title, lines = of("curves.0.title=Other"), of("curves.0.beside=[]")
+    assert title[0] == before[0] and title[1] != before[1]
+    assert lines[0] != before[0]
+    assert "curves" not in graph(load("arithmetic", model=HUB))[-2].config

@@ -18,7 +18,7 @@ from pbb.evaluation.answer import parse
 from pbb.evaluation.recount import cells, verdict
 from pbb.programs.program import Program, read_programs
 from pbb.programs.sandbox import Worker
-from pbb.report.numbers import csv_files
+from pbb.report.numbers import csv_files, curve_files
 
 if TYPE_CHECKING:
     from pbb.evaluation.ask import Question
@@ -357,8 +357,14 @@ def report(m: Made) -> Iterator[Finding]:
     if m.step is None or scored is None:
         yield Finding(label, "not checked", m.why)
     else:
-        made = csv_files(json.loads((scored / "scores.json").read_text(encoding="utf-8")))
-        told = {p.name: p.read_bytes().decode(errors="replace") for p in (m.folder / "tables").glob("*.csv")}
+        scores = json.loads((scored / "scores.json").read_text(encoding="utf-8"))
+        made = {f"tables/{name}": text for name, text in csv_files(scores).items()}
+        made |= {f"figures/{name}": text for name, text in curve_files(scores).items()}
+        told = {
+            str(path.relative_to(m.folder)): path.read_bytes().decode(errors="replace")
+            for files in ("tables/*.csv", "figures/*-differences.csv")
+            for path in m.folder.glob(files)
+        }
         faults = [name for name in sorted(made | told) if made.get(name) != told.get(name)]
         yield _finding(label, faults, f"{len(made)} tables, byte for byte")
     reports = [path.parent for path in m.folder.parent.glob("report-*/report.html")]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbb import __version__, cli_data, cli_machines
+from pbb import __version__, cli_compare, cli_data, cli_machines
 from pbb.errors import PbbError
 from pbb.options import (
     AsJson,
@@ -130,56 +130,6 @@ def ask(
         console().print(answers(rows))
 
 
-@app.command("compare")
-def compare_runs(
-    first: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
-    second: Annotated[str, typer.Argument(help="Another run of the same data.")],
-    arms: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--arms",
-            metavar="ARM=ARM",
-            help="An arm of the first run and one of the second, in place of those of the same name; may be given many times.",
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    as_json: AsJson = False,
-) -> None:
-    """Hold two runs against each other, arm by arm, on the same calls of the same programs."""
-    import pandas
-
-    from pbb.evaluation.compare import compare
-    from pbb.experiment import evaluations, find_run
-
-    named = []
-    for pair in arms or []:
-        mine, equals, theirs = pair.partition("=")
-        if not (mine and equals and theirs):
-            raise PbbError(f"compare: --arms {pair}: expected ARM=ARM, an arm of each run")
-        named.append((mine, theirs))
-    frames = [
-        pandas.concat(
-            [
-                pandas.read_parquet(folder / "predictions.parquet")
-                for folder in evaluations(find_run(run, out))
-            ],
-            ignore_index=True,
-        )
-        for run in (first, second)
-    ]
-    rows = compare(frames[0], frames[1], named)
-    arms_of = [set(map(str, frame["arm"])) for frame in frames]
-    for number, alone in enumerate((arms_of[0] - arms_of[1], arms_of[1] - arms_of[0]), 1):
-        if alone and not named:
-            print(f"pbb: only run {number} has {', '.join(sorted(alone))}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(rows, indent=1))
-    else:
-        from pbb.console import comparison, console
-
-        console().print(comparison(rows))
-
-
 @app.command()
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
@@ -187,6 +137,7 @@ def report(
 ) -> None:
     """Gather the latest run of every recipe and model on one page."""
     from pbb.experiment import latest_runs
+    from pbb.recipe_graph import command_of
     from pbb.report.gather import write_gathered
 
     page = out or runs / "index.html"
@@ -197,7 +148,7 @@ def report(
         raise PbbError(f"report: {runs} {what}: name the folder that holds the runs")
     found = latest_runs(runs)
     try:
-        write_gathered(found, page)
+        write_gathered({run: command_of(run) for run in found}, page)
     except OSError as e:
         raise PbbError(f"report: cannot write {page}: {e.strerror}: choose another file with --out") from e
     print(page)
@@ -223,6 +174,7 @@ def findings_command(
     from pbb.experiment import latest_runs, run_loaded
     from pbb.findings import FINDINGS, plan
     from pbb.progress import display
+    from pbb.recipe_graph import command_of
     from pbb.run import StepCrashed, at_once
 
     planned = plan(names or [], seeds, model, out, at_once(workers, threads))
@@ -248,7 +200,7 @@ def findings_command(
             print(f"pbb: {p.recipe.name}: {error}", file=sys.stderr)
     from pbb.report.gather import write_gathered
 
-    write_gathered(latest_runs(out), out / "index.html")
+    write_gathered({run: command_of(run) for run in latest_runs(out)}, out / "index.html")
     if as_json:
         print(json.dumps({"page": str(out / "index.html"), "failed": failed}, indent=1))
     else:
@@ -328,6 +280,7 @@ def pretrain(
     print(out)
 
 
+cli_compare.add(app)
 cli_data.add(app)
 cli_machines.add(app)
 

@@ -110,6 +110,44 @@ def comparison(rows: Iterable[dict[str, Any]]) -> Table:
     return table
 
 
+def publication_line(found: dict[str, Any]) -> str:
+    """How many published accuracies a run confirms, and whether it was asked about the same programs."""
+    words = {
+        "the same": "both are of the same programs",
+        "others": "the run is of other programs",
+        "in part the same": "the programs are in part the same",
+        "not said": "the tables do not say of which programs they are",
+    }
+    seeds = {name: ", ".join(map(str, numbers)) or "not said" for name, numbers in found["seeds"].items()}
+    alone = found["published"] - found["held"]
+    return (
+        f"{found['within']} of {found['held']} published accuracies: the run's lie within the published 95 % intervals; "
+        f"{words[found['programs']]} (seeds published: {seeds['published']}; of the run: {seeds['run']})"
+        + (f"; {alone} more are of arms, seeds or ways of asking that the run lacks" if alone else "")
+    )
+
+
+def outside(rows: Iterable[dict[str, Any]]) -> Table:
+    """Published accuracies that a run does not confirm, in percent, beside the run's own."""
+    table = Table(title="outside of the published interval: % right [95 %]", title_justify="left")
+    for name in ("arm", "programs", "ask", "seed"):
+        table.add_column(name)
+    for name in ("published", "run"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("table")
+    for row in rows:
+        part = (f"{name} {row[name]}" for name in ("length", "op", "shift") if name in row)
+        where = (_group(row["group"]), *(s for s in [row.get("split", "test")] if s != "none"), *part)
+        planted = ", planted program" if row["measure"] == "planted" else ""
+        values = [
+            f"{_percent(row[value])} [{_percent(row[low])}, {_percent(row[high])}]"
+            for value, low, high in (("published", "low", "high"), ("run", "run_low", "run_high"))
+        ]
+        cells = (row["arm"], ", ".join(where), row["ask"] + planted, row["seed"], *values, row["table"])
+        table.add_row(*map(escape, cells))
+    return table
+
+
 def audit_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """A line for each finding, then how many there are of each verdict."""
     for finding in findings:

@@ -8,9 +8,12 @@ Contract: two arms, or two recipes, that describe the same work get the same ste
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pbb.durations import answering, training
+from pbb.errors import PbbError
 from pbb.estimate import places
 from pbb.graph import ALL, Step
 from pbb.models.place import EMBEDDED, small
@@ -52,6 +55,7 @@ SCORE = (
         for name in (
             "score",
             "statistics",
+            "differences",
             "hypotheses",
             "break_even",
             "diagnosis",
@@ -62,6 +66,8 @@ SCORE = (
     *LANGUAGE,
 )
 UNREAD = "skip-exposure"
+COMPARED = {"name", "lines", "beside", "group", "beside_group"}
+"""What tells the pairs of a curve that are tested: not its words, nor the numbers on its dial."""
 
 
 def graph(recipe: Recipe) -> list[Step]:
@@ -131,6 +137,7 @@ def graph(recipe: Recipe) -> list[Step]:
             ),
             **({"hypotheses": [h.model_dump() for h in recipe.hypotheses]} if recipe.hypotheses else {}),
             **({"break_even": found} if (found := _break_even(recipe)) else {}),
+            **({"curves": [c.model_dump(include=COMPARED) for c in recipe.curves]} if recipe.curves else {}),
             **({"shifts": True} if getattr(recipe.data, "shift", "key") == "argument" else {}),
         },
         parents={
@@ -157,8 +164,14 @@ def graph(recipe: Recipe) -> list[Step]:
     return [*steps, score, report]
 
 
-def command(recipe: Recipe) -> str:
-    """The command line that makes this recipe's run again: by its name, or where that is not all of it by the file in the run's folder."""
+def command(recipe: Recipe, run: Path | None = None) -> str:
+    """The command line that makes this recipe's run again: by its name, or where that is not all of it by the file in the run's folder.
+
+    run: that folder; without it the one below `runs` that `pbb run` gives the recipe.
+    """
+    run = run or Path("runs", recipe.name, recipe.hash())
+    out = run.parent.parent
+    elsewhere = "" if out == Path("runs") else f" --out {quote(str(out))}"
     model = "" if recipe.model == "base" else f" --model {recipe.model}"
     count = len(recipe.seeds)
     seeds = f" --seeds {count}" if recipe.seeds == list(range(count)) else f" --set 'seeds={recipe.seeds}'"
@@ -171,8 +184,16 @@ def command(recipe: Recipe) -> str:
         )
         same = same.model_copy(update={"processes": recipe.processes, "fsdp": recipe.fsdp})
         if same.hash() == recipe.hash():
-            return f"pbb run {recipe.name}{model}{seeds}{launch}"
-    return f"pbb run runs/{recipe.name}/{recipe.hash()}/recipe.yaml"
+            return f"pbb run {recipe.name}{model}{seeds}{launch}{elsewhere}"
+    return f"pbb run {quote(str(run / 'recipe.yaml'))}{elsewhere}"
+
+
+def command_of(run: Path) -> str | None:
+    """The command line for a run that is there; None where this version of pbb does not load its recipe."""
+    try:
+        return command(load(str(run / "recipe.yaml")), run)
+    except PbbError:
+        return None
 
 
 def _named(recipe: Recipe, chain: tuple[str, ...]) -> str:

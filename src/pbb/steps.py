@@ -209,7 +209,7 @@ def make_scores(config: dict[str, Any], inputs: dict[str, Path], out: Path, prog
     ]
     given = {
         key: config[key]
-        for key in ("control", "hypotheses", "break_even", "readers", "starts")
+        for key in ("control", "hypotheses", "break_even", "curves", "readers", "starts")
         if key in config
     }
     predictions = pd.concat(frames, ignore_index=True)

@@ -117,3 +117,46 @@ def test_the_page_says_whose_programs_a_curve_is_of(make_run: Callable[..., Run]
             .split("</section>")[0]
         )
         assert f"Accuracy on {whose} programs" in page and f"Accuracy on {other} programs" not in page
+
+
+def test_the_differences_of_a_curve_are_folded_below_its_figure_and_lie_beside_it(
+    make_run: Callable[..., Run],
+) -> None:
+    run = make_run(seeds=(0,), count=4, calls=1)
+    run.recipe["curves"] = [CURVE]
+    write_report(**vars(run))  # as older scores are, without them
+    page = (run.out / "report.html").read_text()
+    assert '<section id="curve-exposures">' in page and "Differences between its arms" not in page
+    assert not list(run.out.glob("figures/*-differences.csv"))
+    same = {
+        "curve": "exposures",
+        "arm_a": "proactive",
+        "arm_b": "untrained",
+        "low": 0.5,
+        "high": 0.75,
+        "programs": 4,
+    }
+    rows = [
+        same | {"group": group, "ask": ask, "difference": d, "p": 0.0004, "p_holm": 0.0123}
+        for group, ask, d in (
+            ("io", "trace", 0.625),
+            ("io", "recite", 0.125),
+            ("source_only", "trace", -0.25),
+        )
+    ]
+    run.rewrite(run.content() | {"curve_tests": rows})
+    write_report(**vars(run))
+    told = (
+        (run.out / "report.html")
+        .read_text()
+        .split('<section id="curve-exposures">')[1]
+        .split("</section>")[0]
+    )
+    source_only, io = (part.split("</details>")[0] for part in told.split("<details>")[1:])
+    assert "−25.0" in source_only and "+62.5" not in source_only
+    for words in ("proactive against untrained", "+62.5", "+12.5", "50.0 to 75.0", "&lt;0.001", "0.012"):
+        assert words in io, words
+    assert 'href="figures/exposures-io-differences.csv"' in io
+    with (run.out / "figures" / "exposures-io-differences.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [(row["ask"], float(row["difference"])) for row in read] == [("trace", 0.625), ("recite", 0.125)]

@@ -12,7 +12,7 @@ from fake_run import Run
 
 from pbb.cli import main
 from pbb.errors import PbbError
-from pbb.experiment import latest_runs
+from pbb.experiment import as_yaml, latest_runs, load
 from pbb.report.gather import write_gathered
 
 CLAIM = {
@@ -59,11 +59,78 @@ def test_the_page_tells_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
+def section(page: Path, title: str) -> str:
+    """What the page says under a heading."""
+    return page.read_text().split(f"<h2>{title}</h2>")[1].split("</section>")[0]
+
+
+def test_each_run_tells_the_command_that_makes_it_again(runs: Path) -> None:
+    """Those that are not finished too; where the recipe does not load, that there is none."""
+    changed, unfinished = load("arithmetic", ["data.io=50"], None, None), load("programs", [], None, 3)
+    for run, recipe in (("a/2", changed), ("b/1", unfinished)):
+        (runs / run / "recipe.yaml").write_text(as_yaml(recipe))
+    assert main(["report", str(runs)]) == 0
+    page = runs / "index.html"
+    assert f"<code>pbb run {runs}/a/2/recipe.yaml --out {runs}</code>" in section(page, changed.title)
+    told = section(page, unfinished.title)
+    assert f"<code>pbb run programs --seeds 3 --out {runs}</code>" in told and "No scores yet" in told
+    assert "no command: this version of pbb does not load its recipe" in section(
+        page, "Title &lt;a/3&gt; (owner/big)"
+    )
+
+
+def test_figures_lead_to_their_numbers_and_the_run_to_all_of_its_own(runs: Path, tmp_path: Path) -> None:
+    for file in (
+        "figures/accuracy-io.csv",
+        "figures/accuracy-io.svg",
+        "figures/by-length.csv",
+        "tables/scores.csv",
+    ):
+        (runs / "a" / "2" / file).parent.mkdir(exist_ok=True)
+        (runs / "a" / "2" / file).write_text("")
+    for page, way in ((runs / "index.html", ""), (tmp_path / "page.html", "runs/")):
+        write_gathered(dict.fromkeys(latest_runs(runs)), page)
+        told = section(page, "Title &lt;a/2&gt;")
+        captions = [part.split("</figcaption>")[0] for part in told.split("<figcaption>")[1:]]
+        caption = next(words for words in captions if "w/ IO programs" in words)
+        for word, ending in (("numbers", "csv"), ("figure", "svg")):
+            assert f'<a href="{way}a/2/figures/accuracy-io.{ending}">{word}</a>' in caption
+        assert told.count(">numbers</a>") == 1  # what is not there is not linked to
+        for file in ("figures/accuracy-io.csv", "figures/by-length.csv", "tables/scores.csv"):
+            assert f'<a href="{way}a/2/{file}">{Path(file).stem}</a>' in told.split("<dt>Numbers</dt>")[1]
+        assert f'<a href="{way}a/2/report.html#predictions">' in told
+        assert "<dt>Numbers</dt>" not in section(page, "Title &lt;a/3&gt; (owner/big)")
+
+
+def test_a_link_survives_signs_that_mean_something_in_addresses(runs: Path) -> None:
+    odd = runs.rename(runs.with_name("runs #1 50%"))
+    write_gathered(dict.fromkeys(latest_runs(odd)), odd.parent / "index.html")
+    assert 'href="runs%20%231%2050%25/a/2/report.html"' in (odd.parent / "index.html").read_text()
+
+
+def test_a_curve_is_drawn_of_every_group_that_it_is_of(runs: Path) -> None:
+    curve = {
+        "name": "replay", "title": "Replay", "below": "replay", "at": ["none", "all"],
+        "lines": {"proactive": ["mixed", "proactive"]}, "beside": ["stage-1-only"],
+    }  # fmt: skip
+    path = runs / "a" / "2" / "recipe.yaml"
+    known = yaml.safe_load(path.read_text())
+    for more, groups in (({}, {"w/o IO", "w/ IO"}), ({"group": "io"}, {"w/ IO"})):
+        path.write_text(yaml.safe_dump(known | {"curves": [curve | more]}))
+        write_gathered(dict.fromkeys(latest_runs(runs)), runs / "index.html")
+        told = section(runs / "index.html", "Title &lt;a/2&gt;")
+        drawn = {g for g in ("w/o IO", "w/ IO") if f"<figcaption>Replay: accuracy on {g} programs" in told}
+        assert drawn == groups and told.count("<figure>") == len(groups)
+    # without curves, accuracy by arm
+    told = section(runs / "index.html", "Title &lt;a/3&gt; (owner/big)")
+    assert all(f"<figcaption>Accuracy on {group} programs" in told for group in ("w/o IO", "w/ IO"))
+
+
 def test_what_cannot_be_gathered_is_said_in_one_line(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(PbbError, match="no runs: start one"):
-        write_gathered([], tmp_path / "index.html")
+        write_gathered({}, tmp_path / "index.html")
     assert main(["report", str(tmp_path / "nothing")]) == 2
     assert main(["report", str(runs), "--out", str(tmp_path / "no" / "folder.html")]) == 2
     assert main(["report", str(runs), "--out", str(tmp_path)]) == 2
@@ -81,5 +148,5 @@ def test_what_cannot_be_gathered_is_said_in_one_line(
 def test_a_recipe_of_a_hostile_name_stays_a_name(runs: Path) -> None:
     for file in runs.glob("a/*/recipe.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"name": 'a"><img src=q>'}))
-    write_gathered(latest_runs(runs), runs / "index.html")
+    write_gathered(dict.fromkeys(latest_runs(runs)), runs / "index.html")
     assert "<img" not in (runs / "index.html").read_text()

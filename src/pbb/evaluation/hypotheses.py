@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbb.evaluation.statistics import PairedTest, holm, homogeneity, paired_permutation
+from pbb.evaluation.differences import difference, matched
+from pbb.evaluation.statistics import PairedTest, holm, homogeneity
 
 CONSTANT = "constant"
 Cell = Callable[[str, str, str], pd.DataFrame | None]
@@ -30,12 +31,12 @@ Cell = Callable[[str, str, str], pd.DataFrame | None]
 
 def verdicts(hypotheses: Sequence[Mapping[str, Any]], cell: Cell, seed: int) -> list[dict[str, Any]]:
     """For every hypothesis {says, arm, above, ask, group, alpha} its difference, interval, p, p_holm, verdict, by_seed and p_seeds."""
-    pairs = [_pairs(h, cell) for h in hypotheses]
-    tests = [None if p is None else paired_permutation(p["a"], p["b"], p["unit"], seed=seed) for p in pairs]
+    arms = [_arms(h, cell) for h in hypotheses]
+    tests = [None if pair is None else difference(*pair, seed) for pair in arms]
     asked = [test for test in tests if test is not None]
     adjusted = iter(holm([test.p for test in asked]))
     rows = []
-    for h, pair, test in zip(hypotheses, pairs, tests, strict=True):
+    for h, pair, test in zip(hypotheses, arms, tests, strict=True):
         if pair is None or test is None:
             nothing = dict.fromkeys(
                 ("difference", "low", "high", "p", "p_holm", "programs", "by_seed", "p_seeds")
@@ -46,7 +47,7 @@ def verdicts(hypotheses: Sequence[Mapping[str, Any]], cell: Cell, seed: int) -> 
         rows.append(
             {**h, "difference": test.difference, "low": test.low, "high": test.high, "p": test.p, "p_holm": p}
             | {"programs": test.clusters, "verdict": _verdict(h, test, p)}
-            | dict(zip(("by_seed", "p_seeds"), _seeds(pair), strict=True))
+            | dict(zip(("by_seed", "p_seeds"), _seeds(*pair), strict=True))
         )
     return rows
 
@@ -57,8 +58,8 @@ def _verdict(h: Mapping[str, Any], test: PairedTest, p: float) -> str:
     return "holds" if test.difference > 0 else "refuted"
 
 
-def _pairs(h: Mapping[str, Any], cell: Cell) -> pd.DataFrame | None:
-    """The questions that both arms were asked, with the scores `a` and `b`, and whose they are: columns unit and seed."""
+def _arms(h: Mapping[str, Any], cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The answers of the arm, and those that it is to be above."""
     ours = cell(h["arm"], h["group"], h["ask"])
     other = ours if h["above"] == CONSTANT else cell(h["above"], h["group"], h["ask"])
     if ours is None or other is None:
@@ -66,15 +67,15 @@ def _pairs(h: Mapping[str, Any], cell: Cell) -> pd.DataFrame | None:
     if h["above"] == CONSTANT:
         commonest = ours.groupby("unit")["expected"].transform(lambda values: values.mode()[0])
         other = ours.assign(correct=(ours["expected"] == commonest).astype(float))
-    keys = ["seed", "unit", "question"]
-    answers = [part.groupby(keys, sort=True)["correct"].mean() for part in (ours, other)]
-    return pd.concat({"a": answers[0], "b": answers[1]}, axis=1, join="inner").reset_index()
+    return ours, other
 
 
-def _seeds(pairs: pd.DataFrame) -> tuple[dict[str, float] | None, float | None]:
+def _seeds(ours: pd.DataFrame, other: pd.DataFrame) -> tuple[dict[str, float] | None, float | None]:
     """The difference of every seed, and the p of their being one; nothing of a single seed."""
-    programs = (pairs["a"] - pairs["b"]).groupby([pairs["seed"], pairs["unit"]]).mean()
-    by_seed = {str(seed): np.asarray(part) for seed, part in programs.groupby(level=0)}
+    pairs = matched(ours, other)
+    programs = (pairs["a"] - pairs["b"]).groupby(pairs["unit"]).mean()
+    seeds = ours.groupby("unit")["seed"].first().reindex(programs.index)
+    by_seed = {str(seed): np.asarray(part) for seed, part in programs.groupby(seeds)}
     if len(by_seed) < 2:
         return None, None
     return {seed: float(part.mean()) for seed, part in by_seed.items()}, homogeneity(list(by_seed.values()))

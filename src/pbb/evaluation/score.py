@@ -27,11 +27,11 @@ import pandas as pd
 from pbb.errors import PbbError
 from pbb.evaluation.break_even import break_evens
 from pbb.evaluation.diagnosis import CONTROLS, diagnose, main_arm
+from pbb.evaluation.differences import curve_differences, difference
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
     clustered_interval,
     holm,
-    paired_permutation,
     pass_at_k,
     ratio_interval,
 )
@@ -78,6 +78,7 @@ def score(
     control: str = CONTROL,
     hypotheses: Sequence[Mapping[str, Any]] = (),
     break_even: Sequence[Mapping[str, Any]] = (),
+    curves: Sequence[Mapping[str, Any]] = (),
     readers: Sequence[str] | None = None,
     starts: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -113,11 +114,15 @@ def score(
         "tests": _tests(cells, first, seed),
     }
     runs = "all" if frame["seed"].nunique() > 1 else next(iter(frame["seed"]), 0)
-    held_out = lambda arm, group, ask: cells.get((arm, runs, group, "test", ask))  # noqa: E731
+    held_out = lambda arm, group, ask: cells.get(  # noqa: E731
+        (arm, runs, group, "none" if ask == "recall" else "test", ask)
+    )
     if hypotheses:
         scores["hypotheses"] = verdicts(hypotheses, held_out, seed)
     if break_even:
         scores["break_even"] = break_evens(break_even, held_out, seed)
+    if curves:
+        scores["curve_tests"] = curve_differences(curves, held_out, seed)
     scores["diagnosis"] = diagnose(scores)
     return _plain(scores)  # type: ignore[no-any-return]
 
@@ -350,9 +355,7 @@ def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], first: str | None, see
         ours = cells.get((first, run, group, split, ask))
         if arm == first or ours is None or group not in UNSEEN or split != "test":
             continue
-        pairs = pd.concat({"a": _by_question(ours), "b": _by_question(other)}, axis=1, join="inner")
-        units = pairs.index.get_level_values("unit").to_numpy()
-        found = paired_permutation(pairs["a"].to_numpy(), pairs["b"].to_numpy(), units, seed=seed)
+        found = difference(ours, other, seed)
         if found is None:
             continue
         families.setdefault((run, group, ask), []).append(
@@ -364,7 +367,3 @@ def _tests(cells: Mapping[tuple[Any, ...], pd.DataFrame], first: str | None, see
         for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = adjusted
     return [row for family in families.values() for row in family]
-
-
-def _by_question(cell: pd.DataFrame) -> pd.Series:
-    return cell.groupby(["unit", "question"])["correct"].mean()

@@ -1,7 +1,8 @@
-"""One page over many runs: what each recipe claims, its figure, the verdicts, the command that makes it again.
+"""One page over many runs: what each recipe claims, its figures, the verdicts, the command that makes it again, the way to numbers and predictions.
 
 Contract: reads the recipe.yaml and scores.json of the run directories that it is given and nothing else; runs without scores are named as
-such, never left out in silence.
+such, never left out in silence. What the runs hold besides (CSV files, figures, their own pages) is linked to where it lies, as a run's page links to
+its files: the page goes with its folder of runs.
 """
 
 from __future__ import annotations
@@ -9,21 +10,27 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from pbb.errors import PbbError
 from pbb.report import figures, svg, tables
 from pbb.report.dials import dial
-from pbb.report.scoreboard import Scoreboard, headline, seeds_phrase
+from pbb.report.figures import Chart
+from pbb.report.scoreboard import GROUP_LABELS, Scoreboard, headline, seeds_phrase
 
 _HERE = Path(__file__).parent
+NUMBERS = ("figures/*.csv", "tables/*.csv")
 
 
-def write_gathered(runs: list[Path], out: Path) -> None:
+def write_gathered(runs: Mapping[Path, str | None], out: Path) -> None:
     """Write one HTML page about the runs, in the order given, with links to their own reports.
+
+    runs: each with the command that makes it again, None where it is not known.
 
     Raises:
         PbbError: there is no run, or a file of one cannot be read.
@@ -40,7 +47,7 @@ def write_gathered(runs: list[Path], out: Path) -> None:
         lstrip_blocks=True,
     )
     page = room.get_template("gather.html").render(
-        runs=[_run(run, out.parent) for run in runs],
+        runs=[_run(run, out.parent) | {"command": command} for run, command in runs.items()],
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
     )
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
@@ -68,15 +75,12 @@ def _told(run: Path, beside: Path, recipe: dict[str, Any]) -> dict[str, Any]:
         "title": f"{recipe.get('title') or name}" + (f" ({model})" if model != "base" else ""),
         "model": model,
         "scored": board is not None,
-        "link": os.path.relpath(run / "report.html", beside) if (run / "report.html").is_file() else None,
+        "link": _link(run / "report.html", beside),
         "folder": os.path.relpath(run, beside),
     }
     if board is None:
         return told
     finding, caveats = headline(board)
-    charts = [
-        dial(board, curve, curve.get("group", "source_only")) for curve in recipe.get("curves") or []
-    ] or [figures.accuracy(board, "source_only")]
     cost = (board.scores.get("cost") or {}).get("seconds")
     return told | {
         "finding": finding,
@@ -84,13 +88,31 @@ def _told(run: Path, beside: Path, recipe: dict[str, Any]) -> dict[str, Any]:
         "seeds": seeds_phrase(board.seeds),
         "cost": tables.duration(cost),
         "claims": tables.hypotheses_table(board),
+        "numbers": [(file.stem, _link(file, beside)) for kind in NUMBERS for file in sorted(run.glob(kind))],
         "charts": [
             {
                 "wide": Markup(svg.inline(chart.wide, f"{told['anchor']}-{i}-wide", chart.label)),
                 "narrow": Markup(svg.inline(chart.narrow, f"{told['anchor']}-{i}-narrow", chart.label)),
                 "label": chart.label,
+                "files": [
+                    (word, link)
+                    for word, ending in (("numbers", "csv"), ("figure", "svg"))
+                    if (link := _link(run / "figures" / f"{chart.name}.{ending}", beside))
+                ],
             }
-            for i, chart in enumerate(charts)
-            if chart
+            for i, chart in enumerate(_charts(board, recipe))
         ],
     }
+
+
+def _charts(board: Scoreboard, recipe: dict[str, Any]) -> list[Chart]:
+    """The curves of the recipe, of every group that they are of; where it has none, accuracy by arm."""
+    found = [dial(board, curve, group) for curve in recipe.get("curves") or [] for group in GROUP_LABELS] or [
+        figures.accuracy(board, group) for group in GROUP_LABELS
+    ]
+    return [chart for chart in found if chart]
+
+
+def _link(file: Path, beside: Path) -> str | None:
+    """The address of a file from the folder that the page stands in; None where there is no such file."""
+    return quote(os.path.relpath(file, beside)) if file.is_file() else None

@@ -49,3 +49,11 @@ def csv_files(scores: Mapping[str, Any]) -> dict[str, str]:
     ]:
         found["pass-at-k"] = sampled
     return {f"{name}.csv": csv_text(rows) for name, rows in found.items()}
+
+
+def curve_files(scores: Mapping[str, Any]) -> dict[str, str]:
+    """{file name: text} for every figure of a curve whose arms were tested against each other."""
+    figures: dict[str, list[Mapping[str, Any]]] = {}
+    for row in scores.get("curve_tests") or ():
+        figures.setdefault(f"{row['curve']}-{row['group']}-differences.csv", []).append(row)
+    return {name: csv_text(rows) for name, rows in figures.items()}

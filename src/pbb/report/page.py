@@ -24,7 +24,7 @@ from pbb.report.by_shift import by_shift
 from pbb.report.curves import learning_curves
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
-from pbb.report.numbers import csv_files, csv_text
+from pbb.report.numbers import csv_files, csv_text, curve_files
 from pbb.report.rewards import Odd, reward_curves, strangest
 from pbb.report.scoreboard import (
     ASK_ORDER,
@@ -88,6 +88,8 @@ def write_report(
             (folder / f"{chart.name}.svg").write_text(svg.standalone(chart.wide), encoding="utf-8")
             (folder / f"{chart.name}.csv").write_text(csv_text(chart.table), encoding="utf-8", newline="")
     (out / "tables").mkdir(exist_ok=True)
+    for name, text in curve_files(board.scores).items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
     for name, text in csv_files(board.scores).items():
         (out / "tables" / name).write_text(text, encoding="utf-8", newline="")
     odd = strangest(training)
@@ -131,7 +133,7 @@ def render(
             (
                 curve,
                 [
-                    (label, _figure(c))
+                    (label, _figure(c), tables.curve_table(board, curve["name"], group))
                     for group, label in GROUP_LABELS.items()
                     if (c := charts.get(f"dial {curve['name']} {group}"))
                 ],

@@ -275,6 +275,28 @@ def paired_table(board: Scoreboard) -> Table | None:
     )
 
 
+def curve_table(board: Scoreboard, curve: str, group: str) -> Table | None:
+    """The pairs that a curve's figure of a group puts beside each other."""
+    columns = [
+        Column("asked", lambda row: ask_label(row["ask"]), numeric=False),
+        Column(
+            "difference", signed("difference"), "in percentage points, on the same questions of all seeds"
+        ),
+        Column("95 % interval", interval("low", "high")),
+        Column("p", probability("p"), "paired permutation test over programs"),
+        Column("Holm p", probability("p_holm"), "corrected within this figure and way of asking"),
+        Column("n", lambda row: count(row.get("programs")), "programs that both arms were asked about"),
+    ]
+    mine = [row for row in board.part("curve_tests") if (row["curve"], row["group"]) == (curve, group)]
+    pairs = {(row["arm_a"], row["arm_b"]): None for row in mine}
+    return build(
+        "Differences between its arms",
+        columns,
+        [row for pair in pairs for row in mine if (row["arm_a"], row["arm_b"]) == pair],
+        lambda row: f"{arm_label(row['arm_a'])} against {arm_label(row['arm_b'])}",
+    )
+
+
 def hypotheses_table(board: Scoreboard) -> Table | None:
     """What the recipe claimed before the run, with the verdict."""
     columns = [
