@@ -178,6 +178,14 @@ def test_two_workers_need_twice_as_much(
         preflight(recipe, 2)
 
 
+def test_answers_by_vllm_are_refused_before_training_where_there_is_none(
+    recipe: Recipe, refused: Refused
+) -> None:
+    asked = recipe.evaluation.model_copy(update={"vllm": True})
+    with refused("evaluation.vllm", "GPU", "pip install"):
+        preflight(recipe.model_copy(update={"evaluation": asked}), 1)
+
+
 def test_each_process_holds_the_model_and_its_share_of_a_batch(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
 ) -> None:

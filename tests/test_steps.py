@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import pbb.models.load
 from pbb.documents.corpus import write_documents
 from pbb.documents.render import declaration, templates
+from pbb.graph import Step
+from pbb.models.decode import decode
+from pbb.models.vllm import Vllm
 from pbb.programs.program import Program
 from pbb.progress import Progress
+from pbb.recipe_file import load
+from pbb.recipe_graph import graph
 from pbb.steps import join_documents, train
 
 
@@ -83,3 +90,41 @@ def test_a_model_whose_weights_are_shared_out_is_not_put_whole_on_any_gpu(
     monkeypatch.setattr(pbb.models.load, "load", load)
     with pytest.raises(Loaded, match=str(on_gpu)):
         trained(programs[:1], tmp_path, tmp_path / "work", **said)
+
+
+def test_answers_by_vllm_are_asked_and_judged_as_those_of_the_decoder(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Engine(Vllm):
+        """Stands in for vLLM, which wants a GPU."""
+
+        def __init__(self, folder: str) -> None:
+            self.engine = pbb.models.load.load(folder)[0]
+
+        def write(self, prompts: Any, **asked: Any) -> list[tuple[list[int], bool]]:
+            return [(g.tokens, g.finished) for g in decode(self.engine, prompts, pad=0, **asked)]
+
+    def made(step: Step, **inputs: Path) -> Path:
+        out = tmp_path / step.folder
+        out.mkdir(exist_ok=True)
+        module, name = step.function.split(":")
+        getattr(import_module(module), name)(step.config, inputs, out, Progress())
+        return out
+
+    monkeypatch.setattr("pbb.models.vllm.Vllm", Engine)
+    small = [
+        "data.io=4",
+        "data.source_only=2",
+        "evaluation.calls=1",
+        "evaluation.direct_calls=1",
+        "evaluation.asks=[trace]",
+    ]
+    found = []
+    for by in ("false", "true"):
+        recipe = load("arithmetic", [*small, f"evaluation.vllm={by}"], model=str(model_folder))
+        steps = {step.label: step for step in graph(recipe)}
+        programs = made(steps["programs, seed 0"])
+        asked = made(steps["evaluate untrained, seed 0"], programs=programs)
+        found.append(pd.read_parquet(asked / "predictions.parquet"))
+    assert len(found[0]) and (found[0]["tokens"] > 0).any()
+    pd.testing.assert_frame_equal(*found)

@@ -240,12 +240,16 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
     """What to tell a person before the recipe trains: for each of its models faults of the tokenizer, then memory.
 
     Raises:
-        PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes;
-            the line says what would fit.
+        PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes, or no
+            vLLM that the recipe asks for; the line says what would fit.
     """
     machine.enough(recipe.processes)
     if recipe.fsdp and not machine.devices():
         raise PbbError("fsdp: weights are shared out over GPUs, and there is none: give --launch torchrun")
+    if recipe.evaluation.vllm:
+        from pbb.models.vllm import require
+
+        require()
     lines = []
     used = {stage for arm in recipe.arms.values() for stage in arm.stages}
     alone = [name for name, stage in recipe.stages.items() if name in used and stage.method != "sft"]

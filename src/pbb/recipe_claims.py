@@ -89,7 +89,7 @@ class Evaluation(Strict):
     they must be held, is flattered by few calls. `phrasing` asks all in the prompts' phrasing of that number, from 1, in place of
     one drawn from the recipe's `templates`: one that was not trained on tells what augmentation is for. `samples` asks that often,
     at temperature 1, for any string of each grammar (for the family grammars, whose phrasings can ask so). `sampled` draws answers
-    to the questions about w/o IO programs on held-out inputs, for pass@k.
+    to the questions about w/o IO programs on held-out inputs, for pass@k. `vllm`: by vLLM, on a GPU, in bfloat16; not by our decoder.
     """
 
     asks: list[Way] = Field(default=list(WAYS), min_length=1)
@@ -100,6 +100,7 @@ class Evaluation(Strict):
     phrasing: int | None = Field(None, ge=1, exclude_if=lambda number: number is None)
     samples: int = Field(0, ge=0, exclude_if=lambda count: count == 0)
     sampled: Sampled | None = Field(None, exclude_if=lambda drawn: drawn is None)
+    vllm: bool = Field(False, exclude_if=lambda on: not on)
     batch_size: int = Field(256, ge=1)
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ DOCUMENTS = (
 )
 LOAD = tuple(
     f"pbb.models.{name}"
-    for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub", "direct", "plain", "vllm")
+    for name in ("load", "fitness", "place", "cache", "smollm2", "gguf", "hub", "direct", "plain")
 )
 SFT = (
     *(
@@ -45,7 +45,7 @@ SFT = (
     ),
     *LOAD,
 )
-DECODE = ("pbb.models.decode",)
+DECODE = ("pbb.models.decode", "pbb.models.vllm")
 VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
 EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")

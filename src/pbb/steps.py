@@ -163,13 +163,21 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     from pbb.documents.corpus import planted
     from pbb.documents.render import templates
     from pbb.evaluation.ask import ask
-    from pbb.models.load import load
+    from pbb.models.load import load, read_tokenizer
+    from pbb.models.place import folder
+    from pbb.models.vllm import Vllm
     from pbb.programs.program import read_programs
 
     programs = read_programs(inputs["programs"] / "programs.jsonl")
     chosen, asked = put(config, programs)
     e, phrasings = config["evaluation"], templates(config["phrasings"]).cut(**config["templates"])
-    model, tokenizer = load(str(inputs["model"] / "model") if "model" in inputs else config["model"])
+    name = str(inputs["model"] / "model") if "model" in inputs else config["model"]
+    model: Any
+    if e.get("vllm"):
+        source = str(folder(name))
+        model, tokenizer = Vllm(source), read_tokenizer(name, source)
+    else:
+        model, tokenizer = load(name)
     swapped = planted(programs, config["seed"]) if config["planted"] else None
     who: Any = {"arm": config["arm"], "seed": config["seed"], "planted": swapped}
     pace: Any = {"batch_size": e["batch_size"], "report": progress}

@@ -27,6 +27,7 @@ from pbb.documents.render import (
 from pbb.evaluation.answer import equal, parse, same_source
 from pbb.models.decode import Generation, decode
 from pbb.models.load import encode
+from pbb.models.vllm import Vllm
 from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, Split
 
@@ -111,7 +112,7 @@ def recited(text: str, functions: int = 1) -> str:
 
 
 def ask(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Vllm,
     tokenizer: PreTrainedTokenizerBase,
     asked: Sequence[Question],
     *,

@@ -17,6 +17,7 @@ from pbb.evaluation.answer import parse
 from pbb.evaluation.language import ASK, member
 from pbb.models.decode import decode
 from pbb.models.load import encode
+from pbb.models.vllm import Vllm
 from pbb.programs.program import Program
 
 LIMIT = 40
@@ -24,7 +25,7 @@ LIMIT = 40
 
 
 def sample(
-    model: PreTrainedModel,
+    model: PreTrainedModel | Vllm,
     tokenizer: PreTrainedTokenizerBase,
     programs: Sequence[Program],
     count: int,
