@@ -21,8 +21,10 @@ from pbb.experiment import (
     evaluations,
     find_evaluation,
     find_run,
+    latest_runs,
     make_data,
     publish,
+    run_loaded,
     share,
     tell_environment,
 )
@@ -30,7 +32,7 @@ from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
-from pbb.run import execute
+from pbb.run import Outcome, execute
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -79,7 +81,7 @@ def test_the_evaluation_of_todays_code_is_taken(recipe: Recipe, run: Path) -> No
         finish(run, step, age)
     finish(run, second)
     wanted = finish(run, first, age=70)
-    for other in steps(recipe, "mixed"):
+    for other in steps(recipe, "wrong-source"):
         finish(run, other)
     assert find_evaluation(run, "proactive") == (wanted, None)  # the first seed's
 
@@ -91,7 +93,7 @@ def test_without_one_of_todays_code_the_newest_is_taken_and_named(recipe: Recipe
     newest = finish(run, of_older_code(first, 1), age=10)
     unfinished = finish(run, first)
     (unfinished / "DONE").unlink()
-    finish(run, steps(recipe, "mixed")[0])
+    finish(run, steps(recipe, "wrong-source")[0])
     found, note = find_evaluation(run, "proactive")
     assert found == newest
     assert note and newest.name in note and "other code" in note and "\n" not in note
@@ -174,8 +176,8 @@ def test_what_is_not_there_is_named(recipe: Recipe, run: Path, refused: Refused)
     with refused("no finished evaluation", "pbb run"):
         find_evaluation(run, "proactive")
     finish(run, steps(recipe, "proactive")[0])
-    finish(run, steps(recipe, "mixed")[0])
-    with refused("no arm 'retroactive'", "mixed, proactive"):
+    finish(run, steps(recipe, "wrong-source")[0])
+    with refused("no arm 'retroactive'", "proactive, wrong-source"):
         find_evaluation(run, "retroactive")
     damaged = finish(run, steps(recipe, "untrained")[0])
     record = json.loads((damaged / "inputs.json").read_text())
@@ -184,7 +186,7 @@ def test_what_is_not_there_is_named(recipe: Recipe, run: Path, refused: Refused)
         find_evaluation(run, "untrained")
     with refused(damaged.name):
         evaluations(run)
-    assert find_evaluation(run, "mixed")[1] is None
+    assert find_evaluation(run, "wrong-source")[1] is None
 
 
 def test_a_damaged_model_answers_nothing(recipe: Recipe, run: Path, refused: Refused) -> None:
@@ -338,3 +340,20 @@ def test_numbers_of_places_are_checked_before_anything_is_made(
     with refused("workers and threads", "whole numbers from 1"):
         pbb.run("arithmetic", out=tmp_path / "runs", **numbers)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_means_the_run_that_was_asked_for_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that one was finished before: `pbb run` again is to be what `pbb audit NAME` then audits."""
+    monkeypatch.setattr(pbb.experiment, "execute", lambda *_, **__: Outcome(0, 0, 0.0))
+    monkeypatch.setattr(pbb.experiment, "publish", lambda *_: None)
+    monkeypatch.setattr(pbb.experiment, "_preflight", lambda *_: None)
+    first, second = (load("arithmetic", [f"data.io={io}"]) for io in (30, 40))
+    folders_ = [run_loaded(r, tmp_path, 1, 1, None).directory for r in (first, second)]
+    for age, folder in enumerate(reversed(folders_)):
+        for file in folder.iterdir():
+            os.utime(file, (1000 - age, 1000 - age))
+    assert find_run("arithmetic", tmp_path) == folders_[1]
+    run_loaded(first, tmp_path, 1, 1, None)
+    assert find_run("arithmetic", tmp_path) == folders_[0] == latest_runs(tmp_path)[0]

@@ -368,3 +368,24 @@ def test_one_key_trains_adapters_in_every_stage(refused: Refused) -> None:
         load("arithmetic", ["lora=8"])
     with refused("lora", "greater"):
         load("arithmetic", ["lora=0"], model="smollm2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["stages.learn.exposures=yes", "stages.learn.accumulate=true", "processes=on", "evaluation.samples=no"],
+)
+def test_a_truth_value_that_is_the_default_is_refused_too(change: str, refused: Refused) -> None:
+    with refused("number", f"--set {change}"):
+        load("arithmetic", [change])
+
+
+def test_seeds_are_said_once(refused: Refused) -> None:
+    with refused("--seeds 3", "--set seeds=[5]"):
+        load("arithmetic", ["seeds=[5]"], seeds=3)
+
+
+def test_names_that_claims_take_otherwise_are_refused(refused: Refused) -> None:
+    with refused("arms.constant"):
+        load("arithmetic", ["arms.constant={stages: [read], about: x}"])
+    with refused("hypotheses.0", "above itself"):
+        load("arithmetic", ["hypotheses.0.above=proactive"])

@@ -36,6 +36,10 @@ def harvest_command(
     from pbb.programs.program import write_programs
     from pbb.progress import watched
 
+    if not package:
+        raise PbbError("harvest: no package named: give an installed package, a folder, or a file")
+    if out.is_dir():
+        raise PbbError(f"harvest: --out {out}: is a folder: name a file")
     places = locate(package)
     with watched("harvest") as progress:
         found = harvest(places, allow_code, progress)

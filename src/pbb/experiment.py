@@ -109,6 +109,7 @@ def run_loaded(
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
+    os.utime(directory / "recipe.yaml")  # the run that was asked for last is the one that its name means
     donors = share(steps, directory, Path(out), display)
     slower = shown(Path(out))
     here = [directory / "steps" / step.folder for step in steps]

@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from pbb import folder as folders
+from pbb.documents.corpus import Share
 from pbb.errors import PbbError
 from pbb.experiment import find_evaluation, load
 from pbb.models.place import EMBEDDED
@@ -148,6 +149,15 @@ def push(folder: Path, repository: str, private: bool) -> str:
     return str(address)
 
 
+def _read(recipe: Recipe, arm: str) -> str:
+    """What an arm's stages made of the w/o IO programs' sources."""
+    if recipe.wrong(arm):
+        return "were read under permuted names"
+    parts = [part for stage in recipe.arms[arm].stages for part in recipe.mix(stage)]
+    declared = any(isinstance(part, Share) and part.group.startswith("source_only") for part in parts)
+    return "were read as source" if declared else "were not read"
+
+
 def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
     seed = record["config"]["seed"]
     header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
@@ -164,7 +174,7 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
             f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
             f"# {recipe.title}: {arm}, seed {seed}\n",
             f"{start}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
-            f"{recipe.hash()}). Programs of the group `source_only` were read as source and never executed in any document (`data/`).\n",
+            f"{recipe.hash()}). Programs of the group `source_only` {_read(recipe, arm)} and never executed in any document (`data/`).\n",
             "Held-out inputs:\n",
             "| asked | programs | % right | 95 % | questions |\n|---|---|---|---|---|",
             *rows,

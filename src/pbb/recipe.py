@@ -252,10 +252,16 @@ class Recipe(Strict):
                         f"arms.{name}: its stages show programs of {group} that do not lie side by side, and it would be asked about "
                         f"those between as well: say which under arms.{name}.programs"
                     )
+        if "constant" in self.arms:
+            raise ValueError(
+                "arms.constant: stands for the best constant answer in claims: give the arm another name"
+            )
         for number, claim in enumerate(self.hypotheses):
             for key, name in (("arm", claim.arm), ("above", claim.above)):
                 if name not in self.arms and (key, name) != ("above", "constant"):
                     raise ValueError(f"hypotheses.{number}.{key}: no arm {name!r}")
+            if claim.arm == claim.above:
+                raise ValueError(f"hypotheses.{number}: {claim.arm} is not above itself: name another arm")
         for curve in self.curves:
             if [c.name for c in self.curves].count(curve.name) > 1 or curve.name == "accuracy":
                 raise ValueError(f"curves.{curve.name}: another figure has that name: give it one of its own")

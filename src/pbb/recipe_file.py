@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pbb.errors import PbbError
 from pbb.models.place import local, small
@@ -86,6 +86,8 @@ def load(
         if isinstance(stage, dict):
             stage.setdefault("lora", rank)
     if seeds is not None:
+        if said := next((item for keys, _, item in changes if keys[0] == "seeds"), None):
+            raise PbbError(f"--seeds {seeds}: --set {said} says which seeds already: leave one of them out")
         if not 1 <= seeds <= MOST_SEEDS:
             raise PbbError(f"--seeds {seeds}: expected 1 to {MOST_SEEDS}")
         data["seeds"] = list(range(seeds))
@@ -102,7 +104,7 @@ def load(
         message = first["msg"].removeprefix("Value error, ")
         hint = "no such key" if first["type"] == "extra_forbidden" else message
         raise _refusal(path, changes, where, hint) from e
-    for where in _truths(data, recipe.model_dump()):
+    for where in _truths(data, recipe):
         raise _refusal(
             path, changes, where, "a number is expected, and yes, no, true or false is none in YAML"
         )
@@ -154,8 +156,9 @@ def _refusal(path: Path, changes: list[tuple[list[str], Any, str]], where: str, 
 
 def _truths(given: Any, taken: Any, where: str = "") -> Iterator[str]:
     """The keys under which a truth value was given and has been taken for 0 or 1."""
-    if isinstance(given, dict) and isinstance(taken, dict):
-        pairs = [(key, value, taken[key]) for key, value in given.items() if key in taken]
+    if isinstance(given, dict) and isinstance(taken, (dict, BaseModel)):
+        named = taken if isinstance(taken, dict) else dict(taken)
+        pairs = [(key, value, named[key]) for key, value in given.items() if key in named]
     elif isinstance(given, list) and isinstance(taken, (list, tuple)):
         pairs = list(zip(map(str, range(len(given))), given, taken, strict=False))
     else:

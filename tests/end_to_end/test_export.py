@@ -16,8 +16,9 @@ import yaml
 
 from pbb.cli import main
 from pbb.experiment import find_evaluation
-from pbb.export import export
+from pbb.export import _read, export
 from pbb.models.load import load
+from pbb.recipe_file import load as load_recipe
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -33,11 +34,25 @@ def test_the_folder_is_a_model_with_its_cards_and_data(exported: Path) -> None:
     model, _ = load(str(exported))
     assert sum(p.numel() for p in model.parameters()) > 0
     card = (exported / "README.md").read_text()
+    assert "`source_only` were read as source and never executed" in card
     assert "| recite | source_only |" in card and yaml.safe_load(card.split("---")[1])["tags"]
     header = yaml.safe_load((exported / "data" / "README.md").read_text().split("---")[1])
     names = [c["config_name"] for c in header["configs"]]
     assert names == ["programs", "documents-1-learn", "documents-2-read"]
     assert all((exported / "data" / f"{name}.jsonl").stat().st_size for name in names)
+
+
+def test_a_card_says_what_its_arm_has_read() -> None:
+    recipe = load_recipe("arithmetic")
+    told = {arm: _read(recipe, arm) for arm in recipe.arms}
+    assert told == {
+        "untrained": "were not read",
+        "stage-1-only": "were not read",
+        "stage-2-only": "were read as source",
+        "mixed": "were read as source",
+        "wrong-source": "were read under permuted names",
+        "proactive": "were read as source",
+    }
 
 
 def test_the_tasks_put_our_questions_and_judge_as_we_do(exported: Path, finished: tuple[Path, str]) -> None:

@@ -23,21 +23,23 @@ Refused = Callable[..., AbstractContextManager[None]]
 @pytest.mark.parametrize(
     ("call", "read"),
     [
-        ("Zibdax(7)", (["Zibdax"], [7])),
-        ("  Zibdax( -7 )\n", (["Zibdax"], [-7])),
-        ("f('a', [1, (2, None)], {'k': True})", (["f"], ["a", [1, (2, None)], {"k": True}])),
-        ("f()", (["f"], [])),
-        ("f('__import__(\"os\")')", (["f"], ['__import__("os")'])),
+        ("Zibdax(7)", (["Zibdax"], [7], {})),
+        ("  Zibdax( -7 )\n", (["Zibdax"], [-7], {})),
+        ("f('a', [1, (2, None)], {'k': True})", (["f"], ["a", [1, (2, None)], {"k": True}], {})),
+        ("f()", (["f"], [], {})),
+        ("f('__import__(\"os\")')", (["f"], ['__import__("os")'], {})),
+        ("scale(3, by=[4])", (["scale"], [3], {"by": [4]})),
     ],
 )
-def test_a_literal_call_is_read(call: str, read: tuple[list[str], list[Any]]) -> None:
+def test_a_literal_call_is_read(call: str, read: tuple[list[str], list[Any], dict[str, Any]]) -> None:
     assert read_composition(call) == read
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        "", " ", "Zibdax", "Zibdax(", "Zibdax(7", "Zibdax(7))", "7", "Zibdax(x)", "Zibdax(7, n=1)", "Zibdax(*[7])",
+        "", " ", "Zibdax", "Zibdax(", "Zibdax(7", "Zibdax(7))", "7", "Zibdax(x)", "Zibdax(*[7])",
+        "Zibdax(7, n=x)", "Zibdax(7, n=1, **{})", "Zibdax(7, n=f(8))",
         "Zibdax(**{})", "Zibdax(7)(8)", "Zibdax(7)\nZibdax(8)", "Zibdax(7); Zibdax(8)", "os.system('true')",
         "(lambda: 7)()", "lambda: 7", "Zibdax(lambda: 7)", "Zibdax(().__class__)",
         "Zibdax(1 + 1)", "Zibdax(9 ** 9 ** 9)", "Zibdax('a' * 9 ** 9)", "Zibdax([x for x in 'ab'])",
@@ -54,7 +56,7 @@ def test_anything_else_is_refused(call: str, refused: Refused) -> None:
 
 
 def test_a_call_around_a_call_is_read_and_no_deeper_one(refused: Refused) -> None:
-    assert read_composition(" Flurb(Zibdax('a', [1])) ") == (["Zibdax", "Flurb"], ["a", [1]])
+    assert read_composition(" Flurb(Zibdax('a', [1])) ") == (["Zibdax", "Flurb"], ["a", [1]], {})
     deep = "f(" * 150 + "7" + ")" * 150
     for call in (
         "h(g(f(7)))",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbb.programs.calls import Asked, remarks, with_values
+from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Facts, Program
 
 HEAD = "def f(x, n=2, *, mark='!'):\n    return (x, n, mark)\n"
@@ -87,3 +88,11 @@ def test_any_text_is_taken(text: str) -> None:
     p = program(HEAD, 7)
     assert set(Asked(p, p.examples).told(text)) <= set(with_values(text, "f"))
     remarks(text)
+
+
+def test_a_call_is_executed_with_its_keyword_arguments() -> None:
+    for args, kwargs, value in (([7], {}, (7, 2, "!")), ([7], {"mark": "?", "n": 3}, (7, 3, "?"))):
+        p = program(HEAD, *args, **kwargs)
+        with worker(None, "a test") as sandbox:
+            (outcome,) = sandbox.execute(*p.job(p.examples[0]))
+        assert (outcome.value, outcome.error) == (value, None)

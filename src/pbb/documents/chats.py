@@ -91,6 +91,12 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _rows(chat: Chat) -> Iterator[tuple[str, Any]]:
     """The rows of a folder or of a data set of the hub, which `datasets` reads without running code of theirs."""
+    if not Path(chat.path).exists() and (
+        chat.path.count("/") != 1 or chat.path.endswith((".json", ".jsonl"))
+    ):
+        raise PbbError(
+            f"chats: {chat.path}: neither a file nor a data set: give a .jsonl or a folder, from where pbb is started, or owner/name"
+        )
     import datasets
 
     datasets.disable_progress_bars()

@@ -33,7 +33,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     Raises:
         PbbError: the program is not in the run, the call is no literal call, or the run is one of other code.
     """
-    calls, args = read_composition(call)
+    calls, args, kwargs = read_composition(call)
     step = json.loads((evaluation / "inputs.json").read_text(encoding="utf-8"))
     steps, config = evaluation.parent, step["config"]
     if lacking := {"phrasings", "templates"} - set(config):
@@ -42,11 +42,11 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
         )
     programs = read_programs(steps / step["parents"]["programs"] / "programs.jsonl")
     program = _asked(programs, calls, config["seed"])
-    truth = _execute(program, args, call, config.get("isolate"))
+    truth = _execute(program, args, kwargs, call, config.get("isolate"))
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
     phrasings = templates(config["phrasings"]).cut(**config["templates"])
-    example = Example(args=args, output=truth, split="test")
+    example = Example(args=args, kwargs=kwargs, output=truth, split="test")
     rng = random.Random(f"inquire:{call}")
     rows = []
     for ask in ASKS:
@@ -76,8 +76,8 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     return rows
 
 
-def read_composition(call: str) -> tuple[list[str], list[Any]]:
-    """The names in the order in which they run, and the literal arguments: of `Flurb(Zibdax(7))` Zibdax, Flurb, and 7.
+def read_composition(call: str) -> tuple[list[str], list[Any], dict[str, Any]]:
+    """The names in the order in which they run, and the literal arguments: of `Flurb(Zibdax(7, by=2))` Zibdax, Flurb, 7, and 2 for `by`.
 
     Raises:
         PbbError: it is neither a literal call nor one around which another stands.
@@ -85,16 +85,22 @@ def read_composition(call: str) -> tuple[list[str], list[Any]]:
     try:
         node = ast.parse(call.strip(), mode="eval").body
         names: list[str] = []
-        while isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        while isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             names = [node.func.id, *names]
-            if len(names) < 2 and len(node.args) == 1 and isinstance(node.args[0], ast.Call):
+            alone = len(node.args) == 1 and not node.keywords
+            if len(names) < 2 and alone and isinstance(node.args[0], ast.Call):
                 node = node.args[0]
                 continue
-            return names, [ast.literal_eval(a) for a in node.args]
+            named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
+            if len(named) < len(node.keywords) or (
+                named and len(names) > 1
+            ):  # `**`; parts are called by position
+                break
+            return names, [ast.literal_eval(a) for a in node.args], named
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise PbbError(
-        f"ask: {call[:80]!r} is not a call by position: write a program's name and a value, such as Zibdax(7)"
+        f"ask: {call[:80]!r} is not a call with literal values: write a program's name and a value, such as Zibdax(7)"
     )
 
 
@@ -121,9 +127,12 @@ def _named(programs: list[Program], name: str, seed: int) -> Program:
     )
 
 
-def _execute(program: Program, args: list[Any], call: str, isolate: bool | None) -> object:
+def _execute(
+    program: Program, args: list[Any], kwargs: dict[str, Any], call: str, isolate: bool | None
+) -> object:
+    asked = Example(args=args, kwargs=kwargs, output=None, split="test")
     with worker(isolate, call[:80]) as sandbox:
-        outcome = sandbox.execute(program.definitions(), program.entry, [args])[0]
+        outcome = sandbox.execute(*program.job(asked))[0]
     if outcome.error:
         raise PbbError(
             f"ask: {call[:80]}: the program itself fails on it: {outcome.error}: give another value"

@@ -173,6 +173,13 @@ class Program(BaseModel):
             call = f"{name}({call})"
         return call
 
+    def job(self, e: Example) -> tuple[str, str, list[list[Any]]]:
+        """What executes one call (see `pbb.programs.sandbox`): source, entry, and its inputs; keyword arguments go by a function of their own."""
+        if not e.kwargs:
+            return self.definitions(), self.entry, [list(e.args)]
+        by_way = f"\ndef _pbb_called(args, kwargs):\n    return {self.entry}(*args, **kwargs)\n"
+        return self.definitions() + by_way, "_pbb_called", [[list(e.args), e.kwargs]]
+
     def definitions(self) -> str:
         """All source that running it takes: that of its parts, then its own, which for one that is only named is made here."""
         if not self.needs:
