@@ -155,10 +155,10 @@ def test_a_killed_run_ends_with_the_same_scores(
         (["run", str(RECIPE), "--model", "./nowhere"], ["model", "./nowhere"]),
         (["run", str(RECIPE), "--model", "."], ["model", "config.json"]),
         (
-            ["run", str(RECIPE), "--model", "owner/model", "--out", "a-file"],
+            ["run", "arithmetic", "--model", "owner/model", "--out", "a-file"],
             ["a-file", "choose another folder"],
         ),
-        (["run", str(RECIPE), "--model", "owner/model", "--out", "/sys/runs"], ["/sys", "folder"]),
+        (["run", "arithmetic", "--model", "owner/model", "--out", "/sys/runs"], ["/sys", "folder"]),
         (["ask", "six_arms", "Nobody(1)", "--out", "nothing"], ["six_arms", "pbb run"]),
     ],
     ids=[
