@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +110,9 @@ def run_loaded(
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
-    os.utime(directory / "recipe.yaml")  # the run that was asked for last is the one that its name means
+    if find_run(recipe.name, out) != directory:  # its name is to mean the run that was asked for last
+        with suppress(OSError):
+            os.utime(directory / "recipe.yaml")
     donors = share(steps, directory, Path(out), display)
     slower = shown(Path(out))
     here = [directory / "steps" / step.folder for step in steps]
