@@ -1,6 +1,9 @@
 """How long a step of GRPO takes: ours and TRL's GRPOTrainer as it comes, with equal settings, on one core, in the same run.
 
-    python benchmarks/grpo.py [--steps 2] [--prompts 8] [--group 8] [--repeats 5]
+    python benchmarks/grpo.py [--steps 2] [--prompts 8] [--group 8] [--repeats 5] [--length 2 3]
+
+A group that is all right or all wrong teaches nothing, and ours leaves it out, so that the ratio depends on how many there are: `--length`, the
+statements of the programs, says how hard they are.
 
 Both begin with the embedded base, put the same calls of fresh programs with the source in the prompt (which it answers, so that groups vary), draw as
 many rollouts of at most as many tokens at the same temperature, and verify them by the same reward. They take turns: every repeat trains ours and
@@ -119,10 +122,11 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--length", type=int, nargs=2, default=(2, 3))
     given = parser.parse_args()
     torch.set_num_threads(1)
     count = given.prompts * (given.steps + 1)
-    settings = Dials(length=(2, 3), input_range=(0, 29), bound=99, constants=(1, 9))
+    settings = Dials(length=tuple(given.length), input_range=(0, 29), bound=99, constants=(1, 9))
     programs = random_arithmetic(
         seed=1, io=count, source_only=0, dials=settings, train_inputs=1, test_inputs=1
     )
