@@ -163,11 +163,8 @@ def _literal(value: object) -> bool:
 
 
 def _contradicted(known: list[tuple[int, Program]], worker: Isolated, report: Report) -> Iterator[Fault]:
-    """Examples whose output is not what the source gives; keyword arguments by way of a call of its own."""
-    jobs = []
-    for _, p in known:
-        source = p.source + "\ndef _pbb_called(args, kwargs):\n" + f"    return {p.entry}(*args, **kwargs)\n"
-        jobs.append((source, "_pbb_called", [[e.args, e.kwargs] for e in p.examples]))
+    """Examples whose output is not what the source gives."""
+    jobs = [p.job(p.examples) for _, p in known]
     for done, ((number, p), outcomes) in enumerate(
         zip(known, worker.execute_many(jobs, seconds=10), strict=True), 1
     ):

@@ -80,7 +80,7 @@ def verdict_lines(results: dict[str, Any]) -> list[str]:
             if row["p_holm"] is None
             else f": {100 * row['difference']:+.1f} points, p = {row['p_holm']:.2g}"
         )
-        + ("; seeds disagree" if (row.get("p_seeds") or 1) < 0.05 else "")
+        + ("; seeds disagree" if row.get("p_seeds") is not None and row["p_seeds"] < 0.05 else "")
         + ")"
         for row in results.get("hypotheses") or []
     ]

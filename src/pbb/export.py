@@ -24,11 +24,11 @@ from typing import Any
 import yaml
 
 from pbb import folder as folders
-from pbb.documents.corpus import Share
 from pbb.errors import PbbError
 from pbb.experiment import find_evaluation, load
 from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
+from pbb.recipe_graph import readers
 
 SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
 
@@ -153,9 +153,7 @@ def _read(recipe: Recipe, arm: str) -> str:
     """What an arm's stages made of the w/o IO programs' sources."""
     if recipe.wrong(arm):
         return "were read under permuted names"
-    parts = [part for stage in recipe.arms[arm].stages for part in recipe.mix(stage)]
-    declared = any(isinstance(part, Share) and part.group.startswith("source_only") for part in parts)
-    return "were read as source" if declared else "were not read"
+    return "were read as source" if arm in readers(recipe) else "were not read"
 
 
 def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:

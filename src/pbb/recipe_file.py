@@ -81,10 +81,10 @@ def load(
         else:
             _set(data, keys, value, item)
     _spell_out(path, data.get("stages"))
-    rank = data.pop("lora", None)
-    for stage in data["stages"].values() if rank is not None and isinstance(data.get("stages"), dict) else ():
-        if isinstance(stage, dict):
-            stage.setdefault("lora", rank)
+    if (rank := data.pop("lora", None)) is not None and isinstance(data.get("stages"), dict):
+        for stage in data["stages"].values():
+            if isinstance(stage, dict):
+                stage.setdefault("lora", rank)
     if seeds is not None:
         if said := next((item for keys, _, item in changes if keys[0] == "seeds"), None):
             raise PbbError(f"--seeds {seeds}: --set {said} says which seeds already: leave one of them out")

@@ -129,7 +129,7 @@ def graph(recipe: Recipe) -> list[Step]:
             "recipe": recipe.name,
             "trainings": {f"train {i}": label for i, label in enumerate(trainings)},
             **_control(recipe),
-            "readers": _readers(recipe),
+            "readers": readers(recipe),
             **(
                 {"starts": {arm: recipe.start(arm) for arm in recipe.arms}}
                 if len(recipe.starts()) > 1
@@ -207,7 +207,7 @@ def _control(recipe: Recipe) -> dict[str, str]:
     return {"control": UNREAD} if "stage-1-only" not in recipe.arms and UNREAD in recipe.arms else {}
 
 
-def _readers(recipe: Recipe) -> list[str]:
+def readers(recipe: Recipe) -> list[str]:
     """The arms whose stages declare w/o IO programs."""
     return [
         name

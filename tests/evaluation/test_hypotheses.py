@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbb.console import verdict_lines
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import holm, paired_permutation
 
@@ -66,6 +67,9 @@ def test_trainings_that_differ_are_told_beside_the_verdict() -> None:
     assert row["verdict"] == "holds"
     assert row["by_seed"] == pytest.approx({"0": 1 / 16, "1": 1 / 16, "2": 15 / 16})
     assert row["p_seeds"] < 1e-6
+    for apart, told in ((0.0, True), (0.04, True), (0.05, False), (None, False)):
+        (line,) = verdict_lines({"hypotheses": [row | {"p_seeds": apart}]})
+        assert ("seeds disagree" in line) is told
     (alone,) = verdicts(
         [claim("a", "b")], lambda arm, *_: parts[0] if arm == "a" else parts[0].assign(correct=0.0), 0
     )

@@ -94,5 +94,5 @@ def test_a_call_is_executed_with_its_keyword_arguments() -> None:
     for args, kwargs, value in (([7], {}, (7, 2, "!")), ([7], {"mark": "?", "n": 3}, (7, 3, "?"))):
         p = program(HEAD, *args, **kwargs)
         with worker(None, "a test") as sandbox:
-            (outcome,) = sandbox.execute(*p.job(p.examples[0]))
+            (outcome,) = sandbox.execute(*p.job(p.examples))
         assert (outcome.value, outcome.error) == (value, None)

@@ -251,7 +251,7 @@ def outputs(
             others[i] = None
     elif wanted:
         with worker(isolate, "the programs of the wrong-source arm") as sandbox:
-            outcomes = sandbox.execute_many([o.job(e) for _, o, e in wanted])
+            outcomes = sandbox.execute_many([o.job([e]) for _, o, e in wanted])
             for (i, _, _), outcome in zip(wanted, outcomes, strict=True):
                 values[i] = outcome[0].value
                 if outcome[0].error:

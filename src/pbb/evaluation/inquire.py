@@ -132,7 +132,7 @@ def _execute(
 ) -> object:
     asked = Example(args=args, kwargs=kwargs, output=None, split="test")
     with worker(isolate, call[:80]) as sandbox:
-        outcome = sandbox.execute(*program.job(asked))[0]
+        outcome = sandbox.execute(*program.job([asked]))[0]
     if outcome.error:
         raise PbbError(
             f"ask: {call[:80]}: the program itself fails on it: {outcome.error}: give another value"

@@ -173,12 +173,12 @@ class Program(BaseModel):
             call = f"{name}({call})"
         return call
 
-    def job(self, e: Example) -> tuple[str, str, list[list[Any]]]:
-        """What executes one call (see `pbb.programs.sandbox`): source, entry, and its inputs; keyword arguments go by a function of their own."""
-        if not e.kwargs:
-            return self.definitions(), self.entry, [list(e.args)]
+    def job(self, calls: Sequence[Example]) -> tuple[str, str, list[list[Any]]]:
+        """What executes calls (see `pbb.programs.sandbox`): source, entry, and their inputs; keyword arguments go by a function of their own."""
+        if not any(e.kwargs for e in calls):
+            return self.definitions(), self.entry, [list(e.args) for e in calls]
         by_way = f"\ndef _pbb_called(args, kwargs):\n    return {self.entry}(*args, **kwargs)\n"
-        return self.definitions() + by_way, "_pbb_called", [[list(e.args), e.kwargs]]
+        return self.definitions() + by_way, "_pbb_called", [[list(e.args), e.kwargs] for e in calls]
 
     def definitions(self) -> str:
         """All source that running it takes: that of its parts, then its own, which for one that is only named is made here."""

@@ -324,7 +324,7 @@ def hypotheses_table(board: Scoreboard) -> Table | None:
 def _by_seed(row: Row) -> str:
     differences = row.get("by_seed")
     if not differences:
-        return "-"
+        return EMPTY
     apart = row.get("p_seeds")
     told = ", ".join(f"{100 * float(d):+.1f}" for d in differences.values())
     return told if apart is None or apart >= 0.05 else f"{told}: seeds disagree (p = {apart:.1g})"
