@@ -1,14 +1,13 @@
-"""Which evaluation of an arm a run's directory answers from, where several versions of the code have worked in it."""
+"""A run's directory from the recipe on: what is taken from others, what is kept of the environments, what is published."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,6 @@ import pytest
 import pbb.experiment
 from pbb import folder as folders
 from pbb.experiment import (
-    as_yaml,
-    evaluations,
-    find_evaluation,
-    find_run,
-    latest_runs,
     make_data,
     publish,
     run_loaded,
@@ -33,6 +27,11 @@ from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
 from pbb.run import Outcome, execute
+from pbb.runs import find_run, latest_runs
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from finished_steps import evaluations_of, finish  # noqa: E402
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -40,98 +39,6 @@ Refused = Callable[..., AbstractContextManager[None]]
 @pytest.fixture
 def recipe() -> Recipe:
     return load("arithmetic", model="owner/model", seeds=2)  # a hub id needs no files for its graph
-
-
-@pytest.fixture
-def run(recipe: Recipe, tmp_path: Path) -> Path:
-    """A run's directory without steps."""
-    (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
-    return tmp_path
-
-
-def steps(recipe: Recipe, arm: str) -> list[Step]:
-    """The evaluations of an arm, by seed, as the code of today makes them."""
-    return [step for step in graph(recipe) if step.kind == "evaluate" and step.config["arm"] == arm]
-
-
-def of_older_code(step: Step, version: int) -> Step:
-    """The same step with other code: another hash, other parents."""
-    code = (f"pbb.{('errors', 'graph', 'folder')[version]}",)
-    parents = {name: replace(parent, code=code) for name, parent in step.parents.items()}
-    return replace(step, parents=parents)
-
-
-def finish(run: Path, step: Step, age: float = 0.0) -> Path:
-    """Lay down the step's folder as finished, `age` seconds ago."""
-    folder = run / "steps" / step.folder
-    folder.mkdir(parents=True)
-    folders.write_json(folder / "inputs.json", step.inputs_record())
-    folders.mark_done(folder, {})
-    done = folder / "DONE"
-    os.utime(done, (done.stat().st_mtime - age,) * 2)
-    return folder
-
-
-def test_the_evaluation_of_todays_code_is_taken(recipe: Recipe, run: Path) -> None:
-    """Among stale ones with hashes before and after its own, finished before and after it."""
-    first, second = steps(recipe, "proactive")
-    stale = [of_older_code(first, version) for version in range(3)]
-    assert len({step.hash for step in (first, second, *stale)}) == 5
-    for age, step in zip((90, 0, 50), stale, strict=True):
-        finish(run, step, age)
-    finish(run, second)
-    wanted = finish(run, first, age=70)
-    for other in steps(recipe, "wrong-source"):
-        finish(run, other)
-    assert find_evaluation(run, "proactive") == (wanted, None)  # the first seed's
-
-
-def test_without_one_of_todays_code_the_newest_is_taken_and_named(recipe: Recipe, run: Path) -> None:
-    (first, _) = steps(recipe, "proactive")
-    for age, version in ((50, 0), (90, 2)):
-        finish(run, of_older_code(first, version), age)
-    newest = finish(run, of_older_code(first, 1), age=10)
-    unfinished = finish(run, first)
-    (unfinished / "DONE").unlink()
-    finish(run, steps(recipe, "wrong-source")[0])
-    found, note = find_evaluation(run, "proactive")
-    assert found == newest
-    assert note and newest.name in note and "other code" in note and "\n" not in note
-
-
-def test_of_older_code_too_the_first_seed_is_taken(recipe: Recipe, run: Path) -> None:
-    first, second = steps(recipe, "proactive")
-    wanted = finish(run, of_older_code(first, 1), age=50)
-    finish(run, of_older_code(second, 1))
-    assert find_evaluation(run, "proactive")[0] == wanted
-
-
-def test_the_seed_that_is_asked_for_is_taken(
-    recipe: Recipe, run: Path, refused: Callable[..., AbstractContextManager[None]]
-) -> None:
-    first, second = (finish(run, step) for step in steps(recipe, "proactive"))
-    seeds = recipe.seeds
-    assert [find_evaluation(run, "proactive", seed)[0] for seed in seeds] == [first, second]
-    with refused("no seed 77", "proactive", ", ".join(map(str, seeds))):
-        find_evaluation(run, "proactive", 77)
-
-
-def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
-    recipe: Recipe, tmp_path: Path, refused: Refused
-) -> None:
-    """Points share their steps by a link: what is none of today's graph may be another's."""
-    run, shared = tmp_path / "points" / "one", tmp_path / "steps"
-    run.mkdir(parents=True)
-    shared.mkdir()
-    (run / "steps").symlink_to(shared)
-    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
-    (first, _) = steps(recipe, "proactive")
-    finish(run, of_older_code(first, 1))
-    for ask in (lambda: find_evaluation(run, "proactive"), lambda: evaluations(run)):
-        with refused("no finished evaluation"):
-            ask()
-    mine = finish(run, first)
-    assert find_evaluation(run, "proactive") == (mine, None) and evaluations(run) == [mine]
 
 
 def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
@@ -163,62 +70,9 @@ def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
     assert made and not (tmp_path / ".making").exists()
 
 
-def test_a_recipe_that_does_not_load_any_more_leaves_the_newest(recipe: Recipe, run: Path) -> None:
-    (first, _) = steps(recipe, "proactive")
-    newest = finish(run, first)
-    (run / "recipe.yaml").write_text(as_yaml(recipe) + "from_another_version: 1\n", encoding="utf-8")
-    found, note = find_evaluation(run, "proactive")
-    assert found == newest
-    assert note and "from_another_version: no such key" in note and "\n" not in note
-
-
-def test_what_is_not_there_is_named(recipe: Recipe, run: Path, refused: Refused) -> None:
-    with refused("no finished evaluation", "pbb run"):
-        find_evaluation(run, "proactive")
-    finish(run, steps(recipe, "proactive")[0])
-    finish(run, steps(recipe, "wrong-source")[0])
-    with refused("no arm 'retroactive'", "proactive, wrong-source"):
-        find_evaluation(run, "retroactive")
-    damaged = finish(run, steps(recipe, "untrained")[0])
-    record = json.loads((damaged / "inputs.json").read_text())
-    (damaged / "inputs.json").write_text(json.dumps(record | {"more": 1}))
-    with refused(damaged.name, "not those that the step ended with", "pbb run"):
-        find_evaluation(run, "untrained")
-    with refused(damaged.name):
-        evaluations(run)
-    assert find_evaluation(run, "wrong-source")[1] is None
-
-
-def test_a_damaged_model_answers_nothing(recipe: Recipe, run: Path, refused: Refused) -> None:
-    step = steps(recipe, "proactive")[0]
-    folder = finish(run, step)
-    assert find_evaluation(run, "proactive")[0] == folder
-    parent = finish(run, step.parents["model"])
-    assert find_evaluation(run, "proactive")[0] == folder
-    (parent / "inputs.json").write_text("{}")
-    with refused(parent.name, "not those that the step ended with", "pbb run"):
-        find_evaluation(run, "proactive")
-
-
-def test_of_a_damaged_evaluation_an_older_one_of_other_code_is_no_replacement(
-    recipe: Recipe, run: Path, refused: Refused
-) -> None:
-    step = steps(recipe, "proactive")[0]
-    older = finish(run, of_older_code(step, 1), age=60)
-    (finish(run, of_older_code(step, 2), age=30) / "DONE").write_text("")  # nor does it stand in the way
-    assert evaluations(run) == [older]
-    for name in ("DONE", "inputs.json"):
-        folder = finish(run, step)
-        (folder / name).write_text("[]")
-        for found in (lambda: find_evaluation(run, "proactive"), lambda: evaluations(run)):
-            with refused(folder.name, "pbb run"):
-                found()
-        shutil.rmtree(folder)
-
-
 def test_steps_that_another_run_has_finished_are_taken_over(recipe: Recipe, tmp_path: Path) -> None:
     """By links, so that they take no room; of a damaged one nothing is taken, and the report is always this run's own."""
-    first, second = steps(recipe, "proactive")
+    first, second = evaluations_of(recipe, "proactive")
     report = graph(recipe)[-1]
     there = tmp_path / "other" / "run"
     for step in (first, second, report):
@@ -241,7 +95,7 @@ def test_steps_that_another_run_has_finished_are_taken_over(recipe: Recipe, tmp_
 
 
 def test_a_folder_that_is_there_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
-    (step, _) = steps(recipe, "proactive")
+    (step, _) = evaluations_of(recipe, "proactive")
     finish(tmp_path / "other" / "run", step)
     begun = tmp_path / "mine" / "run" / "steps" / step.folder
     begun.mkdir(parents=True)
@@ -252,7 +106,7 @@ def test_a_folder_that_is_there_is_left_alone(recipe: Recipe, tmp_path: Path) ->
 
 
 def test_what_a_step_is_working_on_is_left_to_it(recipe: Recipe, tmp_path: Path) -> None:
-    (step, _) = steps(recipe, "proactive")
+    (step, _) = evaluations_of(recipe, "proactive")
     finished = finish(tmp_path / "other" / "run", step)
     mine = tmp_path / "steps" / step.folder
     mine.parent.mkdir()
@@ -264,7 +118,7 @@ def test_what_a_step_is_working_on_is_left_to_it(recipe: Recipe, tmp_path: Path)
 def test_files_are_copied_where_they_cannot_be_linked(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (step, _) = steps(recipe, "proactive")
+    (step, _) = evaluations_of(recipe, "proactive")
     finished = finish(tmp_path / "other" / "run", step)
 
     def refuse(*paths: object) -> None:
@@ -275,18 +129,6 @@ def test_files_are_copied_where_they_cannot_be_linked(
     assert folders.adopt(finished, tmp_path / "steps" / step.folder)
     assert folders.state(tmp_path / "steps" / step.folder) == "done"
     assert not (tmp_path / "steps" / step.folder / "inputs.json").samefile(finished / "inputs.json")
-
-
-def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path) -> None:
-    for name in ("finished", "begun"):
-        (tmp_path / "small" / name).mkdir(parents=True)
-        (tmp_path / "small" / name / "recipe.yaml").write_text("{}")
-        os.utime(tmp_path / "small" / name / "recipe.yaml", (10, 10 if name == "finished" else 20))
-    assert find_run("small", tmp_path).name == "begun"
-    scores = tmp_path / "small" / "finished" / "scores.json"
-    scores.write_text("{}")
-    os.utime(scores, (11, 11))
-    assert find_run("small", tmp_path).name == "finished"
 
 
 def test_figures_that_a_report_has_no_more_go_with_it(recipe: Recipe, tmp_path: Path) -> None:

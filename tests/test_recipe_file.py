@@ -389,3 +389,30 @@ def test_names_that_claims_take_otherwise_are_refused(refused: Refused) -> None:
         load("arithmetic", ["arms.constant={stages: [read], about: x}"])
     with refused("hypotheses.0", "above itself"):
         load("arithmetic", ["hypotheses.0.above=proactive"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"arms": {"proactiv": None}}, "arms.proactiv"),
+        ({"stages": {"reed": None}}, "stages.reed"),
+        ({"hypothesis": None}, "hypothesis"),
+        ({"models": {"base": {"arms": {"proactiv": None}}}}, "models.base.arms.proactiv"),
+        ({"models": {"owner/big": {"stages": {"reed": None}}}}, "models.owner/big.stages.reed"),
+    ],
+)
+def test_a_key_that_is_nowhere_there_cannot_be_taken_away(
+    changes: dict[str, Any], where: str, path: Path, tmp_path: Path, refused: Refused
+) -> None:
+    """Whatever the model: the sizes of one that is not asked for are held to it too."""
+    over = written(tmp_path, {"extends": path.name, "title": "Over", **changes}, "over.yaml")
+    with refused(f"over.yaml: {where}: null takes away what is there"):
+        load(str(over))
+
+
+def test_what_another_models_sizes_bring_can_be_taken_away(path: Path, tmp_path: Path) -> None:
+    sizes = {"owner/big": {"arms": {"mine": {"stages": ["more"]}}}}
+    written(tmp_path, SMALL | {"models": sizes}, path.name)
+    changes = {"extends": path.name, "title": "Over", "arms": {"mine": None}, "models": sizes}
+    assert "mine" not in load(str(written(tmp_path, changes | {"models": {}}, "over.yaml"))).arms
+    assert "mine" in load(str(path), model="owner/big").arms

@@ -426,3 +426,22 @@ def test_scores_rest_on_what_a_curve_compares_and_not_on_its_words() -> None:
     assert title[0] == before[0] and title[1] != before[1]
     assert lines[0] != before[0]
     assert "curves" not in graph(load("arithmetic", model=HUB))[-2].config
+
+
+def test_documents_are_made_for_stages_that_arms_use(recipe: Recipe) -> None:
+    """Their own, or those of a stage that joins them; a stage that no arm takes has none, and moves no other step."""
+    whole = by_label(graph(recipe))
+    without = by_label(graph(changed(recipe, "arms.wrong-source=null")))
+    assert whole.keys() - without.keys() == {
+        "documents read-wrong, seed 0",
+        "train learn + read-wrong, seed 0",
+        "evaluate wrong-source, seed 0",
+    }
+    kept = [label for label in without if label not in ("score", "report")]
+    assert [without[label].hash for label in kept] == [whole[label].hash for label in kept]
+    mixed = by_label(graph(changed(recipe, *(f"arms.{arm}=null" for arm in recipe.arms if arm != "mixed"))))
+    assert [label for label in mixed if label.startswith("documents")] == [
+        "documents learn, seed 0",
+        "documents read, seed 0",
+        "documents together, seed 0",
+    ]

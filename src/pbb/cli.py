@@ -116,7 +116,7 @@ def ask(
 ) -> None:
     """Ask a trained model to run a program, in every way of asking, beside what is true."""
     from pbb.evaluation.inquire import inquire
-    from pbb.experiment import find_evaluation, find_run
+    from pbb.runs import find_evaluation, find_run
 
     evaluation, note = find_evaluation(find_run(run, out), arm, seed)
     if note:
@@ -136,9 +136,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page; by default index.html in that folder.")] = None,
 ) -> None:
     """Gather the latest run of every recipe and model on one page."""
-    from pbb.experiment import latest_runs
     from pbb.recipe_graph import command_of
     from pbb.report.gather import write_gathered
+    from pbb.runs import latest_runs
 
     page = out or runs / "index.html"
     if page.is_dir():
@@ -171,11 +171,12 @@ def findings_command(
 ) -> int:
     """Make the figures of the paper's findings, those that are missing, and one page of all; says beforehand how long it takes."""
     from pbb.console import console, findings_table
-    from pbb.experiment import latest_runs, run_loaded
+    from pbb.experiment import run_loaded
     from pbb.findings import FINDINGS, plan
     from pbb.progress import display
     from pbb.recipe_graph import command_of
     from pbb.run import StepCrashed, at_once
+    from pbb.runs import latest_runs
 
     planned = plan(names or [], seeds, model, out, at_once(workers, threads))
     rows = [
@@ -222,8 +223,8 @@ def audit(
     from dataclasses import asdict
 
     from pbb.audit import audit as audited
-    from pbb.experiment import find_run
     from pbb.progress import watched
+    from pbb.runs import find_run
 
     directory = find_run(run, out)
     with watched("audit") as progress:

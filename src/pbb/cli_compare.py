@@ -37,7 +37,7 @@ def compare_runs(
     as_json: AsJson = False,
 ) -> None:
     """Hold two runs against each other on the same calls, or a run against published tables: which accuracies lie within their intervals."""
-    from pbb.experiment import find_run
+    from pbb.runs import find_run
 
     named = []
     for pair in arms or []:
@@ -64,7 +64,7 @@ def _runs(first: Path, second: Path, named: list[tuple[str, str]], as_json: bool
     import pandas
 
     from pbb.evaluation.compare import compare
-    from pbb.experiment import evaluations
+    from pbb.runs import evaluations
 
     frames = [
         pandas.concat(

@@ -40,6 +40,8 @@ def harvest_command(
         raise PbbError("harvest: no package named: give an installed package, a folder, or a file")
     if out.is_dir():
         raise PbbError(f"harvest: --out {out}: is a folder: name a file")
+    if out.exists():
+        raise PbbError(f"harvest: --out {out}: is there already: name another file, or delete it")
     places = locate(package)
     with watched("harvest") as progress:
         found = harvest(places, allow_code, progress)
@@ -66,12 +68,11 @@ def data_make(
     settings: Settings = None,
 ) -> None:
     """Make a recipe's programs and documents, and train nothing."""
-    from pbb.experiment import load, make_data
-    from pbb.programs.brought import Brought
+    from pbb.experiment import load, make_data, notices
     from pbb.progress import display
 
     loaded, shown = load(recipe, settings or [], model, seeds), display()
-    for line in loaded.data.notices() if isinstance(loaded.data, Brought) else []:
+    for line in notices(loaded):
         shown.line(line)
     for path in make_data(loaded, out, shown):
         print(path)

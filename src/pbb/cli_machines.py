@@ -223,9 +223,9 @@ def export_command(
     private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
 ) -> None:
     """Write a trained model as a folder of the hub: weights, cards, data, and tasks for lm-evaluation-harness and Inspect."""
-    from pbb.experiment import find_run
     from pbb.export import export
     from pbb.export import push as put_on_hub
+    from pbb.runs import find_run
 
     print(export(find_run(run, out), arm, folder, seed))
     if push:

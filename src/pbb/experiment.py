@@ -36,6 +36,7 @@ from pbb.graph import Step, seconds_left
 from pbb.machine import available_cores
 from pbb.progress import Display, Silent, duration
 from pbb.run import Outcome, at_once, execute
+from pbb.runs import find_run
 
 if TYPE_CHECKING:
     import pandas
@@ -119,11 +120,25 @@ def run_loaded(
     if display and (size := sum(map(folders.listed_bytes, here))) > MANY:
         display.line(f"checking what is there already ({size / 1e9:.1f} GB)")
     if any(folders.state(folder) != "done" for folder in here):
+        for line in notices(recipe):
+            (display or Silent()).line(line)
         tell_environment(directory, threads, donors)
         _preflight(recipe, steps, directory, places, slower, display)
     outcome = execute(steps, directory, workers=places, threads=threads, display=display, slower=slower)
     publish(steps, directory)
     return RunResult(directory, outcome)
+
+
+def notices(recipe: Recipe) -> list[str]:
+    """What of a person's own programs is set aside, a line each; PbbError where they lack what the recipe asks of them."""
+    from pbb.documents.corpus import Share
+    from pbb.programs.brought import Brought
+
+    if not isinstance(recipe.data, Brought):
+        return []
+    shares = [part for arm in recipe.arms.values() for stage in arm.stages for part in recipe.mix(stage)]
+    asks = {*recipe.evaluation.asks, *(part.ask for part in shares if isinstance(part, Share))}
+    return recipe.data.notices(traced=bool(asks & {"trace", "in-context-trace"}))
 
 
 def settle(recipe: Recipe) -> None:
@@ -193,132 +208,6 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
             _write_if_new(written[-1], source.read_bytes())
     shutil.rmtree(work)
     return [*written, write_card(recipe.title, recipe.about, written, out)]
-
-
-def find_run(text: str, out: str | Path = "runs") -> Path:
-    """A run's directory from its path, or the latest run of the recipe that `text` names, one that is finished before one that is not."""
-    path = Path(text)
-    if (path / "recipe.yaml").is_file():
-        return path
-    runs = [file.parent for file in Path(out, text).glob("*/recipe.yaml")]
-    if not runs:
-        known = sorted({file.parent.parent.name for file in Path(out).glob("*/*/recipe.yaml")})
-        there = f"there are runs of {', '.join(known)}" if known else "start one with `pbb run`"
-        raise PbbError(f"run: {text}: no run directory, and no run of that name under {out}/: {there}")
-
-    def age(run: Path) -> tuple[bool, float]:
-        return (run / "scores.json").is_file(), max(file.stat().st_mtime for file in run.iterdir())
-
-    return max(runs, key=age)
-
-
-def latest_runs(out: Path) -> list[Path]:
-    """Of every recipe and model below `out` the latest run with scores, else the latest; by name of recipe."""
-    latest: dict[tuple[str, str], list[Path]] = {}
-    for file in sorted(out.glob("*/*/recipe.yaml")):
-        import yaml
-
-        try:
-            model = str(yaml.safe_load(file.read_text(encoding="utf-8")).get("model"))
-        except (OSError, ValueError, AttributeError, yaml.YAMLError) as e:
-            raise PbbError(
-                f"report: {file} is damaged ({' '.join(str(e).split())}): delete its folder"
-            ) from e
-        latest.setdefault((file.parent.parent.name, model), []).append(file.parent)
-    age = lambda run: ((run / "scores.json").is_file(), (run / "recipe.yaml").stat().st_mtime_ns)  # noqa: E731
-    return [max(runs, key=age) for _, runs in sorted(latest.items())]
-
-
-def find_evaluation(run: Path, arm: str, seed: int | None = None) -> tuple[Path, str | None]:
-    """The finished evaluation of an arm in a run's directory: its step's folder, and a line to say if it is not of this code.
-
-    A directory keeps the steps of every version of the code that has worked in it. The one that belongs to the recipe's
-    graph of today is taken, that of the first seed or of the one that is asked for; where none is finished, the newest of the least.
-    Raises PbbError where no evaluation is finished, or none of the arm or the seed, or where its files or its model's are damaged.
-    """
-    names, why = _names_today(run)
-    finished: dict[str, dict[int, list[Path]]] = {}
-    for (of_arm, of_seed), folders_ in _evaluated(run, names, arm).items():
-        finished.setdefault(of_arm, {})[of_seed] = folders_
-    if not finished:
-        raise PbbError(f"run: {run} has no finished evaluation: let `pbb run` finish first")
-    if arm not in finished:
-        raise PbbError(f"run: no arm {arm!r} in {run}: its arms are {', '.join(sorted(finished))}")
-    seeds = finished[arm]
-    if seed is not None:
-        if seed not in seeds:
-            raise PbbError(
-                f"run: no seed {seed} of arm {arm} in {run}: there are {', '.join(map(str, sorted(seeds)))}"
-            )
-        seeds = {seed: seeds[seed]}
-    by_name = {folder.name: folder for made in seeds.values() for folder in made}
-    found = next((by_name[name] for name in names if name in by_name), None)
-    chosen = found or max(seeds[min(seeds)], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
-    for parent in folders.read_json(chosen / "inputs.json")["parents"].values():
-        if folders.state(run / "steps" / parent) == "broken":
-            raise _damaged(run / "steps" / parent)
-    return chosen, None if found else f"taking the newest evaluation, {chosen}: {why}"
-
-
-def evaluations(run: Path) -> list[Path]:
-    """The folders of a run's finished evaluations, one an arm and seed: those of today's graph, else the newest.
-
-    Raises PbbError where none is finished, or one is damaged.
-    """
-    names, _ = _names_today(run)
-    found = _evaluated(run, names)
-    if not found:
-        raise PbbError(f"run: {run} has no finished evaluation: let `pbb run` finish first")
-    age = lambda folder: (folder.name in names, (folder / "DONE").stat().st_mtime_ns)  # noqa: E731
-    chosen = [max(known, key=age) for known in found.values()]
-    return sorted(chosen, key=lambda folder: names.index(folder.name) if folder.name in names else len(names))
-
-
-def _names_today(run: Path) -> tuple[list[str], str]:
-    """The folders of the recipe's graph as the code is now, and why an evaluation may be none of them."""
-    try:
-        names = [step.folder for step in graph_of(load(run / "recipe.yaml", [], None, None))]
-    except PbbError as error:  # a recipe of another version, or a model that has moved
-        return [], f"the run's recipe does not load any more ({error})"
-    return names, "made by other code or from another model than is installed now"
-
-
-def _evaluated(
-    run: Path, names: Sequence[str], wanted: str | None = None
-) -> dict[tuple[str, int], list[Path]]:
-    """By arm and seed, the folders of finished evaluations.
-
-    Raises PbbError where one that would be taken (of the wanted arm, or of any) is damaged: one of `names`, or the only one there is.
-    """
-    whole: dict[tuple[str, int], list[Path]] = {}
-    damaged: dict[tuple[str, int], Path] = {}
-    shared = (
-        run / "steps"
-    ).is_symlink()  # by the points of a sweep: what is none of today's graph may be another's
-    for path in sorted(run.glob("steps/evaluate-*/DONE")):
-        folder, record = path.parent, folders.read_json(path.parent / "inputs.json")
-        if ".broken-" in folder.name or (shared and folder.name not in names):
-            continue
-        match record:
-            case {"config": {"arm": str() as arm, "seed": int() as seed}, "parents": dict()}:
-                if folders.state(folder) == "done":
-                    whole.setdefault((arm, seed), []).append(folder)
-                    continue
-                damaged[arm, seed] = folder
-                if folder.name in names and wanted in (None, arm):
-                    raise _damaged(folder)
-            case _ if folder.name in names:  # its record is damaged, so it may be any arm's
-                raise _damaged(folder)
-    for key, folder in damaged.items():
-        if key not in whole and wanted in (None, key[0]):
-            raise _damaged(folder)
-    return whole
-
-
-def _damaged(folder: Path) -> PbbError:
-    return PbbError(
-        f"run: {folder}: its files are not those that the step ended with: the same `pbb run` again makes it anew"
-    )
 
 
 def as_yaml(recipe: Recipe) -> str:

@@ -25,10 +25,11 @@ import yaml
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import find_evaluation, load
+from pbb.experiment import load
 from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
 from pbb.recipe_graph import readers
+from pbb.runs import find_evaluation
 
 SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
 

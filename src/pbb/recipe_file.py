@@ -27,6 +27,7 @@ LARGEST = 100_000
 LONGEST = 1_000
 """Characters of a recipe's name or path."""
 MOST_SEEDS = 10_000
+KEYS = {*Recipe.model_fields, "models", "extends", "lora"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -121,11 +122,17 @@ def _laid(files: list[tuple[Path, dict[str, Any]]], model: str, chosen: bool) ->
     kinds = (model, "base") if small(model) else (model, "llm", "smollm2")
     laid: dict[str, Any] = {}
     sized = False
+    there = _put_there([data for _, whole in files for data in (whole, *_sizes(whole).values())])
     for path, data in reversed(files):
         sizes = data.pop("models", None) or {}
         if not isinstance(sizes, dict):
             raise PbbError(f"recipe: {path}: models: expected model names with the changes for each")
         laid.pop("name", None)
+        for where, change in (("", data), *((f"models.{kind}.", size) for kind, size in sizes.items())):
+            if isinstance(change, dict) and (gone := _never_there(change, there)):
+                raise PbbError(
+                    f"recipe: {path}: {where}{gone}: null takes away what is there, and there is no such key"
+                )
         if path == files[-1][0]:
             laid = data
         else:
@@ -145,6 +152,34 @@ def _laid(files: list[tuple[Path, dict[str, Any]]], model: str, chosen: bool) ->
         )
     laid["model"] = model
     return laid
+
+
+def _sizes(data: dict[str, Any]) -> dict[str, Any]:
+    """The changes for models that are mappings; what is not is refused where it is laid."""
+    sizes = data.get("models")
+    return {k: v for k, v in sizes.items() if isinstance(v, dict)} if isinstance(sizes, dict) else {}
+
+
+def _put_there(changes: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """The stages and the arms that any of these mappings holds."""
+    return {
+        (section, name)
+        for data in changes
+        for section in ("stages", "arms")
+        if isinstance(data.get(section), dict)
+        for name, value in data[section].items()
+        if value is not None
+    }
+
+
+def _never_there(change: dict[str, Any], there: set[tuple[str, str]]) -> str | None:
+    """The first stage, arm or key of a recipe that `change` takes away by null and that was nowhere put there, for no model either."""
+    for section in ("stages", "arms"):
+        names = change.get(section)
+        for name, value in names.items() if isinstance(names, dict) else ():
+            if value is None and (section, name) not in there:
+                return f"{section}.{name}"
+    return next((str(k) for k, v in change.items() if v is None and k not in KEYS), None)
 
 
 def _refusal(path: Path, changes: list[tuple[list[str], Any, str]], where: str, hint: str) -> PbbError:

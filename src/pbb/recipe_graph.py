@@ -71,7 +71,7 @@ COMPARED = {"name", "lines", "beside", "group", "beside_group"}
 
 
 def graph(recipe: Recipe) -> list[Step]:
-    """All steps of a recipe, parents first; arms that share a chain of stages share its training."""
+    """All steps that the arms of a recipe take, parents first; arms that share a chain of stages share its training."""
     steps: list[Step] = []
     evaluations: dict[str, Step] = {}
     trainings: dict[str, Step] = {}
@@ -92,11 +92,17 @@ def graph(recipe: Recipe) -> list[Step]:
             code=(*PROGRAMS, *recipe.data.code),
             expected_seconds=3,
         )
+        used = {stage for arm in recipe.arms.values() for stage in arm.stages}
+        parts = {
+            other for stage in used if not recipe.stages[stage].drawn for other in recipe.stages[stage].of
+        }
         documents = {
-            name: _documents(recipe, name, seed, programs) for name, s in recipe.stages.items() if s.drawn
+            name: _documents(recipe, name, seed, programs)
+            for name, s in recipe.stages.items()
+            if s.drawn and name in used | parts
         }
         for name, s in recipe.stages.items():
-            if not s.drawn:
+            if name in used and not s.drawn:
                 documents[name] = Step(
                     kind="documents",
                     label=f"documents {name}, seed {seed}",

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from pbb.cli import main
-from pbb.experiment import find_evaluation
 from pbb.export import _read, export
 from pbb.models.load import load
 from pbb.recipe_file import load as load_recipe
+from pbb.runs import find_evaluation
 
 Refused = Callable[..., AbstractContextManager[None]]
 

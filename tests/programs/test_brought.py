@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
+import pbb.experiment
 from pbb.cli import main
+from pbb.errors import PbbError
+from pbb.experiment import run_loaded
 from pbb.programs.brought import Brought
 from pbb.programs.isolation import STANDARD
 from pbb.programs.program import Program
+from pbb.progress import Plain
+from pbb.recipe_file import load
+from pbb.run import Outcome
 
 Refused = Callable[..., AbstractContextManager[None]]
 ROWS = [{"args": [x], "output": 3 * x, "split": "test" if x > 8 else "train"} for x in range(1, 13)]
@@ -123,6 +129,33 @@ def test_a_program_that_tells_its_own_call_is_counted(tmp_path: Path) -> None:
         f"`pbb data check {data.path}` names them"
     ]
     assert made(data)["f"].group == "io"
+
+
+def test_what_is_left_out_is_said_by_a_run_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pbb.experiment, "execute", lambda *_, **__: Outcome(0, 0, 0.0))
+    telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
+    data = brought(tmp_path, record("a", 2), telling)
+    run_loaded(load("own", [f"data.path={data.path}"]), tmp_path / "runs", 1, 1, Plain())
+    assert "1 programs with a call of their own in a docstring or comment" in capsys.readouterr().err
+
+
+def test_programs_without_traces_are_refused_where_traces_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a stage is trained, not when the first answer is to be judged; programs that would not be used may lack them."""
+    data = brought(tmp_path, record("a", 2), record())
+    assert data.notices(traced=False) == []
+    with pytest.raises(PbbError, match=r"a\(.*\) has no trace: take trace out"):
+        data.notices(traced=True)
+    command = ["run", "own", "--set", f"data.path={data.path}", "--out", str(tmp_path / "runs")]
+    assert main([*command, "--set", "data.test_inputs=4", "--set", "evaluation.asks=[in-context-trace]"]) == 2
+    assert "has no trace: take trace out" in capsys.readouterr().err
+    assert not [*tmp_path.glob("runs/*/*/steps/*")]
+    traced = [{**row, "trace": [f"is {row['output']}"]} for row in ROWS]
+    short = brought(tmp_path, record("a", 2, examples=ROWS[:1]), record(examples=traced))
+    assert short.notices(traced=True) == []
 
 
 def test_of_a_right_file_nothing_is_said(tmp_path: Path) -> None:

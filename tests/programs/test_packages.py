@@ -316,6 +316,13 @@ def test_the_command_writes_the_programs_and_counts_the_rules(
     assert said[0] == f"1 programs of 3 functions: {out}"
     assert {line.strip() for line in said[1:]} == {"1  has a private name", "1  takes no arguments"}
     assert [p.name for p in read_programs(out)] == ["twice"]
+    written = out.read_bytes()
+    assert main(["harvest", str(file), "--out", str(out), "--allow-code"]) == 2
+    assert capsys.readouterr().err == (
+        f"pbb: harvest: --out {out}: is there already: name another file, or delete it\n"
+    )
+    assert out.read_bytes() == written
+    out.unlink()
     assert main(["harvest", str(file), "--out", str(out), "--allow-code", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["programs"], sum(told["fell"].values())) == (1, 2)

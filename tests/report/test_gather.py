@@ -12,8 +12,9 @@ from fake_run import Run
 
 from pbb.cli import main
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, latest_runs, load
+from pbb.experiment import as_yaml, load
 from pbb.report.gather import write_gathered
+from pbb.runs import latest_runs
 
 CLAIM = {
     "says": "<b>so</b>", "arm": "proactive", "above": "mixed", "ask": "trace", "group": "source_only", "alpha": 0.05,

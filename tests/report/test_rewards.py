@@ -9,7 +9,7 @@ from pathlib import Path
 from fake_run import Run
 
 from pbb.report import write_report
-from pbb.report.rewards import reward_curves, strangest
+from pbb.report.rewards import reward_curves, strangest, unrewarded
 
 
 def written(folder: Path, rewards: list[float], texts: list[str]) -> Path:
@@ -37,6 +37,18 @@ def test_the_curve_is_what_was_logged_and_sft_has_none(tmp_path: Path) -> None:
         ("learn + run, seed 0", 1, 0.1), ("learn + run, seed 0", 2, 0.4), ("learn + run, seed 0", 3, 0.3),
     ]  # fmt: skip
     assert reward_curves({"learn, seed 0": sft}) is None
+
+
+def test_a_training_that_never_earned_anything_is_named(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    """One rollout that earned something is enough to have taught something."""
+    run = make_run(seeds=(0,), count=4, calls=1)
+    run.training["warm + run-grpo, seed 0"] = written(tmp_path / "dead", [0.0, 0.0], [])
+    run.training["warm + run-grpo, seed 1"] = written(tmp_path / "alive", [0.0, 0.1], [])
+    assert unrewarded(reward_curves(run.training)) == ["warm + run-grpo, seed 0"]
+    write_report(**vars(run))
+    page = (run.out / "report.html").read_text()
+    assert page.count("no answer ever earned a reward") == 1
+    assert "<b>warm + run-grpo, seed 0</b>: no answer ever earned a reward" in page
 
 
 def test_the_strangest_rollouts_are_shown_and_escaped(make_run: Callable[..., Run], tmp_path: Path) -> None:

@@ -114,13 +114,21 @@ class Brought(Data):
             p.model_copy(update={"group": "io"}) for p in shown
         ]
 
-    def notices(self) -> list[str]:
+    def notices(self, traced: bool = False) -> list[str]:
         """What of the file is set aside without being refused, in a line; nothing where there is no such thing.
 
+        traced: whether calls will be answered by trace, which none but a program with traces can be judged by or taught.
+
         Raises:
-            PbbError: as `programs`, but for too few.
+            PbbError: as `programs`, but for too few; or `traced`, and an example that would be used has no trace.
         """
         known = self._read()
+        for p in (p for p in map(self._cut, known) if traced and p is not None):
+            if bare := next((e for e in p.examples if e.trace is None), None):
+                raise PbbError(
+                    f"data.path: {self.path}: {bare.call(p.entry)[:80]} has no trace: take trace out of evaluation.asks and stages "
+                    "(ask direct or recite), or bring traces"
+                )
         twice, telling = sum(len(in_both(p)) for p in known), sum(bool(told(p)) for p in known)
         words = [f"{twice} training examples whose call is held out too are left out"] if twice else []
         words += (

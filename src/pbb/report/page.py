@@ -25,7 +25,7 @@ from pbb.report.curves import learning_curves
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
 from pbb.report.numbers import csv_files, csv_text, curve_files
-from pbb.report.rewards import Odd, reward_curves, strangest
+from pbb.report.rewards import Odd, reward_curves, strangest, unrewarded
 from pbb.report.scoreboard import (
     ASK_ORDER,
     GROUP_LABELS,
@@ -141,6 +141,7 @@ def render(
             for curve in recipe.get("curves") or []
         ],
         "odd": odd,
+        "unrewarded": unrewarded(charts["rewards"]),
         "focus": arm_label(board.focus) if board.focus else None,
         "main_arm": arm_label(board.scores.get("main_arm") or ""),
         "score_tables": main,

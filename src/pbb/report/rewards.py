@@ -64,6 +64,15 @@ def reward_curves(training: dict[str, Path]) -> Chart | None:
     return Chart("rewards", "Reward, dead groups and entropy of GRPO against step", wide, narrow, table)
 
 
+def unrewarded(chart: Chart | None) -> list[str]:
+    """The trainings of the chart in which no rollout ever earned anything, which therefore taught nothing."""
+    rows = chart.table if chart else []
+    best = {row["training"]: 0.0 for row in rows}
+    for row in rows:
+        best[row["training"]] = max(best[row["training"]], row["reward"])
+    return [label for label, most in best.items() if not most]
+
+
 def strangest(training: dict[str, Path]) -> list[Odd]:
     """By training, what its strangest.jsonl holds; trainings without one are left out."""
     found = []
