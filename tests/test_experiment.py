@@ -23,6 +23,7 @@ from pbb.experiment import (
     tell_environment,
 )
 from pbb.graph import Step
+from pbb.progress import Plain
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
@@ -68,6 +69,20 @@ def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
     assert len(names) == len(set(names)) == len(list(tmp_path.iterdir()))
     assert {"documents-read-slow-seed-0.jsonl", "documents-read-slow-seed-0.2.jsonl"} < set(names)
     assert made and not (tmp_path / ".making").exists()
+
+
+def test_files_of_other_data_are_left_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pbb.experiment, "execute", lambda _, work, **__: work.mkdir())
+    (tmp_path / "documents-older-seed-0.jsonl").write_text("{}\n")
+    make_data(load("arithmetic", []), tmp_path, Plain())
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: left as they were, of other recipes or sizes: documents-older-seed-0.jsonl\n"
+    )
+    assert (tmp_path / "documents-older-seed-0.jsonl").read_text() == "{}\n"
+    make_data(load("arithmetic", []), tmp_path / "new", None)
+    assert capsys.readouterr().err == ""
 
 
 def test_steps_that_another_run_has_finished_are_taken_over(recipe: Recipe, tmp_path: Path) -> None:

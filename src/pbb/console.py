@@ -188,7 +188,7 @@ def findings_table(rows: Sequence[dict[str, Any]]) -> Table:
         needed = duration(row["seconds"]) if row["missing"] else "made"
         steps = f"{row['missing']} of {row['steps']}"
         if row["lacks"]:
-            steps, needed = "", "lacks a model"
+            steps, needed = "", "see below"
         table.add_row(escape(row["recipe"]), escape(row["question"]), steps, needed)
     if len(rows) > 1:
         total = sum(row["seconds"] for row in rows)

@@ -207,6 +207,9 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
             written.append(out / f"{name}{f'.{taken + 1}' if taken else ''}.jsonl")
             _write_if_new(written[-1], source.read_bytes())
     shutil.rmtree(work)
+    others = sorted(path.name for path in set(out.glob("*.jsonl")) - set(written))
+    if others and display:
+        display.line(f"{out}: left as they were, of other recipes or sizes: {', '.join(others)}")
     return [*written, write_card(recipe.title, recipe.about, written, out)]
 
 
