@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 from pbb.models.direct import supports
 from pbb.models.load import load
 from pbb.training.checkpoint import SEAL
+from pbb.training.loop import Tracker
 from pbb.training.sft import WINDOW, Settings, Tokens, _Lean, batches, sft
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -339,16 +340,34 @@ def test_a_tracker_that_is_missing_is_named(training: Training, refused: Refused
         training(report_to=["trackio"]).run()
 
 
-@pytest.mark.skipif(not find_spec("trackio"), reason="trackio is not installed")
-def test_a_tracker_is_told_and_changes_nothing(
-    training: Training, undisturbed: dict[str, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import trackio.utils
+TRACKED = {"trackio": "**/*.db", "tensorboard": "tensorboard/**/events.*", "wandb": "wandb/**/*.wandb"}
 
-    monkeypatch.setattr(trackio.utils, "TRACKIO_DIR", tmp_path)
-    t = training(report_to=["trackio"])
+
+@pytest.mark.parametrize("tracker", TRACKED)
+def test_a_tracker_is_told_and_changes_nothing(
+    tracker: Tracker,
+    training: Training,
+    undisturbed: dict[str, Trained],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It keeps its own files, outside of the checkpoints, which go; without a network too."""
+    module: Any = pytest.importorskip(f"{tracker}.utils" if tracker == "trackio" else tracker)
+    if tracker == "trackio":
+        for part in (module, pytest.importorskip("trackio.sqlite_storage")):
+            monkeypatch.setattr(part, "TRACKIO_DIR", tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv(
+        "TENSORBOARD_LOGGING_DIR", ""
+    )  # so that what the training sets there goes with the test
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR")
+    t = training(report_to=[tracker])
     t.run()
     assert t.weights() == undisturbed["adamw"].weights()
+    told = [p for folder in {tmp_path, t.out} for p in folder.glob(TRACKED[tracker])]
+    assert told and sum(p.stat().st_size for p in told) > 1000
+    assert not any("checkpoints" in p.parts for p in told)
 
 
 def test_a_document_beyond_the_models_positions_is_refused(training: Training, refused: Refused) -> None:

@@ -38,6 +38,7 @@ from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
 Tracker = Literal["trackio", "tensorboard", "wandb"]
+PROJECT = "pbb"
 T = TypeVar("T")
 C = TypeVar("C", bound=TrainingArguments)
 Columns = Callable[[dict[str, Any], int], dict[str, Any]]
@@ -88,6 +89,8 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
             )
     if "tensorboard" in settings.report_to:  # beside what it logs: checkpoints do not outlive the training
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
+    if "wandb" in settings.report_to:
+        os.environ.setdefault("WANDB_PROJECT", PROJECT)
     warmup = min(settings.warmup, steps // 2)
     return {
         "output_dir": str(out / "checkpoints"),
@@ -115,6 +118,8 @@ def arguments(settings: Settings, out: Path, steps: int) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
         "report_to": settings.report_to or "none",
+        "project": PROJECT,
+        "run_name": out.name,
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
@@ -281,6 +286,10 @@ def train(
     writes = PartialState().is_main_process
     checkpoint = first(newest(out / "checkpoints") if writes else None)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if writes and "wandb" in (trainer.args.report_to or ()):
+        import wandb
+
+        wandb.finish()  # it leaves that to the interpreter's exit, which the process of a step never comes to
     losses = [h["loss"] for h in trainer.state.log_history if "loss" in h]
     finite = trainer.is_fsdp_enabled or all(bool(weight.isfinite().all()) for weight in model.parameters())
     if not losses or losses[-1] != losses[-1] or not finite:
