@@ -67,7 +67,7 @@ FAULTY: dict[str, tuple[Any, str]] = {
     "a key that only pbb puts in": (record("f", 3, parts=[]), "key"),
     "a key twice": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": 3, "output": 3,'), "key"),
     "half of a character": (record("f", 3, origin={"author": "\ud800"}), "schema"),
-    "a program that is only named": (record("f", 3, source="", needs=["a"]), "entry"),
+    "a program that is only named": (record("f", 3, source="", needs=["a"]), "needs"),
     "an output that is an object": (json.dumps(record("f", 3)).replace('"output": 3,', '"output": "<f at 0x7f>",'), "literal"),
     "a call in both splits": (
         record("f", 3, examples=[{"args": [1], "output": 3, "split": s} for s in ("train", "test")]), "leak"),
@@ -228,6 +228,49 @@ def test_execution_finds_wrong_outputs_and_hidden_twins(tmp_path: Path) -> None:
     path = written(tmp_path, record("a"), wrong, twin)
     assert faults(path) == []
     assert faults(path, allow_code=True) == [(1, "twin"), (2, "output"), (3, "twin")]
+
+
+@walled
+def test_twins_are_found_whose_floats_differ_by_rounding_and_whose_calls_name_arguments(
+    tmp_path: Path,
+) -> None:
+    """Files hold floats as they were rounded, and answers are judged so; calls with keywords are executed as calls."""
+
+    def thirds(name: str, source: str, first: int) -> dict[str, Any]:
+        rows = [
+            {"args": [x], "output": round(x / 3, 6), "split": "test" if x > first + 8 else "train"}
+            for x in range(first, first + 16)
+        ]
+        return record(name, source=f"def {name}(x):\n    {source}\n", examples=rows)
+
+    def scaled(name: str, source: str, first: int) -> dict[str, Any]:
+        rows = [
+            {"args": [x], "kwargs": {"by": 3}, "output": 3 * x, "split": "test" if x > first + 8 else "train"}
+            for x in range(first, first + 16)
+        ]
+        return record(name, source=f"def {name}(x, *, by=2, off=0):\n    {source}\n", examples=rows)
+
+    other = scaled("e", "return x * by + 1", 80)
+    for row in other["examples"]:
+        row["output"] += 1
+    path = written(
+        tmp_path,
+        thirds("a", "return x / 3", 1),
+        thirds("b", "return x * 2 / 6 + 1e-12", 20),
+        scaled("c", "return x * by + off", 40),
+        scaled("d", "return off + by * x", 60),
+        other,
+    )
+    assert faults(path) == []
+    assert faults(path, allow_code=True) == [(line, "twin") for line in (1, 2, 3, 4)]
+
+
+def test_a_program_that_needs_another_is_a_fault_and_refused(tmp_path: Path) -> None:
+    """Programs are drawn each by itself: the other might be shown running, or not be there."""
+    path = written(tmp_path, record("a"), record("b", 3), record("c", 6, needs=["a", "b"]))
+    assert faults(path) == [(3, "needs")]
+    with pytest.raises(PbbError, match=r":3: c: needs a, b: programs of a file are drawn each by itself"):
+        drawn(path)
 
 
 def test_twins_that_are_named_are_no_fault(tmp_path: Path) -> None:

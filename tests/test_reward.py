@@ -126,3 +126,19 @@ def test_unlike_is_the_share_of_lines_before_the_last_that_are_not_shared() -> N
     assert unlike("Answer: 20", d) == unlike("c = 1\nAnswer: 20", d) == 1
     assert unlike("20", "20 is it.") == 0
     assert unlike("20\nbecause", "20 is it.") == 1
+
+
+def test_a_source_that_begins_with_imports_is_recited_as_it_was_demonstrated() -> None:
+    source = "import math\n\ndef Zibdax(x):\n    return math.isqrt(x)"
+    d = document("recite").model_copy(update={"completion": f"Here:\n{source}\nAnswer: 2"})
+    truth = parse(d.completion, cot=True)
+    assert earned(d, truth, d.completion, SHARE).value == 1.0
+    assert earned(d, truth, f"{source}\nAnswer: 2", SHARE).value == 1.0
+    assert earned(d, truth, f"One.\nTwo.\n{source}\nAnswer: 2", SHARE).value == 1.0 - SHARE
+    assert earned(d, truth, "2 * 1 = 2\nAnswer: 2", SHARE).value == 1.0 - SHARE
+    bare = d.model_copy(update={"completion": f"{source}\nAnswer: 2"})
+    assert (
+        earned(bare, truth, d.completion, SHARE).value
+        == earned(bare, truth, bare.completion, SHARE).value
+        == 1.0
+    )

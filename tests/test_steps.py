@@ -14,14 +14,15 @@ import pytest
 import pbb.models.load
 from pbb.documents.corpus import write_documents
 from pbb.documents.render import declaration, templates
+from pbb.evaluation import sample
 from pbb.graph import Step
 from pbb.models.decode import decode
 from pbb.models.vllm import Vllm
-from pbb.programs.program import Program
+from pbb.programs.program import Program, read_programs
 from pbb.progress import Progress
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
-from pbb.steps import join_documents, train
+from pbb.steps import evaluate, join_documents, make_programs, train
 
 
 def trained(programs: list[Program], model: Path, folder: Path, **said: Any) -> list[float]:
@@ -128,3 +129,30 @@ def test_answers_by_vllm_are_asked_and_judged_as_those_of_the_decoder(
         found.append(pd.read_parquet(asked / "predictions.parquet"))
     assert len(found[0]) and (found[0]["tokens"] > 0).any()
     pd.testing.assert_frame_equal(*found)
+
+
+def test_what_is_sampled_is_asked_in_the_one_phrasing_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load(
+        "grammars", ["data.io=4", "data.source_only=2", "evaluation.phrasing=5", "evaluation.samples=6"]
+    )
+    steps = {step.label: step for step in graph(recipe)}
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    make_programs(steps["programs, seed 0"].config, {}, folder, Progress())
+    prompts: list[str] = []
+
+    def written(
+        model: object, tokenizer: object, some: Any, count: int, phrasings: Any, **_: Any
+    ) -> pd.DataFrame:
+        prompts.extend(sample.asked(some, count, phrasings)[1])
+        return pd.DataFrame()
+
+    monkeypatch.setattr("pbb.models.load.load", lambda name: (None, None))
+    monkeypatch.setattr("pbb.evaluation.ask.ask", lambda *_, **__: pd.DataFrame())
+    monkeypatch.setattr(sample, "sample", written)
+    evaluate(steps["evaluate untrained, seed 0"].config, {"programs": folder}, tmp_path, Progress())
+    names = [p.entry for p in read_programs(folder / "programs.jsonl")]
+    shapes = {next(prompt.replace(name, "F") for name in names if name in prompt) for prompt in prompts}
+    assert len(prompts) == 6 * len(names) and len({shape.split("F(")[0] for shape in shapes}) == 1

@@ -193,12 +193,11 @@ def _samples(m: Made, chosen: list[Program]) -> dict[Key, Program]:
     """The strings that were to be drawn of each grammar, where the evaluation draws any."""
     if not (count := m.config["evaluation"].get("samples")):
         return {}
-    from pbb.documents.render import templates
     from pbb.evaluation.language import ASK
     from pbb.evaluation.sample import asked
+    from pbb.steps import asking
 
-    phrasings = templates(m.config["phrasings"]).cut(**m.config["templates"])
-    pairs = zip(*asked(chosen, count, phrasings), strict=True)
+    pairs = zip(*asked(chosen, count, asking(m.config)), strict=True)
     return {(p.name, ASK, "none", p.head(), prompt, i % count + 1): p for i, (p, prompt) in enumerate(pairs)}
 
 

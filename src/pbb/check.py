@@ -23,7 +23,7 @@ from pbb.evaluation.answer import equal
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
-from pbb.programs.own_lines import astray, contradictions, foreign, in_both, keys, loaded, told
+from pbb.programs.own_lines import astray, composed, contradictions, foreign, in_both, keys, loaded, told
 from pbb.programs.program import Program
 from pbb.programs.twins import ASKED, twins
 
@@ -101,6 +101,7 @@ def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterato
             yield Fault(number, name, "schema", f"{where}: {e['msg']}")
         return
     yield from (Fault(number, name, "key", fault) for fault in [*keys(record, twice)][:SAID])
+    yield from (Fault(number, name, "needs", fault) for fault in composed(p))
     for word, values in (("name", [q.name for _, q in known]), ("entry", [q.entry for _, q in known])):
         if getattr(p, word) in values:
             yield Fault(
@@ -116,7 +117,8 @@ def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterato
         at = f"line {error.lineno} of the source: " if isinstance(error, SyntaxError) else ""
         yield Fault(number, name, "syntax", f"{at}{error.msg if isinstance(error, SyntaxError) else error}")
     else:
-        if not any(isinstance(node, ast.FunctionDef) and node.name == p.entry for node in tree.body):
+        there = any(isinstance(node, ast.FunctionDef) and node.name == p.entry for node in tree.body)
+        if not there and not p.needs:
             yield Fault(number, name, "entry", f"the source defines no function {p.entry!r} at its top level")
     yield from _examples(number, p)
 

@@ -20,6 +20,9 @@ from pbb.errors import PbbError
 from pbb.evaluation.answer import Parsed, equal, parse
 from pbb.training.rollouts import Reward, RewardFunction
 
+ABOVE = ("import ", "from ", "@", "#", '"', "'")
+"""How a source begins that does not begin with its function."""
+
 
 def rewards(documents: Sequence[Document], format_share: float) -> RewardFunction:
     """The reward of rollouts whose prompts are those of the documents, by their numbers.
@@ -55,8 +58,13 @@ def in_form(text: str, d: Document) -> bool:
     if d.ask == "direct":
         return len(rows) == 1
     source = [row.startswith("def ") for row in rows]
-    demonstrated = any(row.startswith("def ") for row in d.completion.split("\n"))
-    recited = any(source[:2]) if demonstrated else not any(source)
+    shown = d.completion.strip().split("\n")
+    first = next((i for i, row in enumerate(shown) if row.startswith("def ")), None)
+    if first is None:
+        recited = not any(source)
+    else:  # an opening line, and what stands above the function in its source
+        above = first if shown[0].startswith(ABOVE) else first - 1
+        recited = any(source[: max(above, 0) + 2])
     return recited and len(rows) > 1 and parse(rows[-1], cot=True).ok
 
 

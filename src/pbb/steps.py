@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pbb.errors import PbbError
 
 if TYPE_CHECKING:
+    from pbb.documents.render import Templates
     from pbb.evaluation.ask import Question
     from pbb.programs.program import Program
     from pbb.progress import Progress
@@ -122,13 +123,20 @@ def _some(programs: list[Program], some: Any) -> list[Program]:
     return [programs[place] for place in span(tuple(some) if isinstance(some, list) else some, len(programs))]
 
 
+def asking(config: dict[str, Any]) -> Templates:
+    """The phrasings that an evaluation asks in: those of the recipe, or the one that it names."""
+    from pbb.documents.render import templates
+    from pbb.evaluation.phrasing import in_phrasing
+
+    whole, number = templates(config["phrasings"]), config["evaluation"].get("phrasing")
+    return whole.cut(**config["templates"]) if number is None else in_phrasing(whole, number)
+
+
 def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:
     """The programs that an evaluation asks about (of those that its arm was shown), and all that it asks of them."""
     import random
 
-    from pbb.documents.render import templates
     from pbb.evaluation.ask import questions
-    from pbb.evaluation.phrasing import in_phrasing
 
     order = ("source_only", "io", "source_only_composed", "io_composed")
     shown = config.get("shown", {})
@@ -143,9 +151,7 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
         composed = of_group["io_composed"] = rng.sample(composed, min(e["io_programs"], len(composed)))
         parts = {q.name: q for p in composed for q in p.parts}
         of_group["io"] = list(parts.values())
-    phrasings = templates(config["phrasings"]).cut(**config["templates"])
-    if "phrasing" in e:
-        phrasings = in_phrasing(templates(config["phrasings"]), e["phrasing"])
+    phrasings = asking(config)
     asked = [
         q
         for group, chosen in of_group.items()
@@ -161,7 +167,6 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
 def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:
     """Put all questions of the recipe to one arm's model; writes predictions.parquet."""
     from pbb.documents.corpus import planted
-    from pbb.documents.render import templates
     from pbb.evaluation.ask import ask
     from pbb.models.load import load, read_tokenizer
     from pbb.models.place import folder
@@ -170,7 +175,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
 
     programs = read_programs(inputs["programs"] / "programs.jsonl")
     chosen, asked = put(config, programs)
-    e, phrasings = config["evaluation"], templates(config["phrasings"]).cut(**config["templates"])
+    e = config["evaluation"]
     name = str(inputs["model"] / "model") if "model" in inputs else config["model"]
     model: Any
     if e.get("vllm"):
@@ -196,7 +201,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
 
         from pbb.evaluation.sample import sample
 
-        made_up = sample(model, tokenizer, chosen, e["samples"], phrasings, **who, **pace)
+        made_up = sample(model, tokenizer, chosen, e["samples"], asking(config), **who, **pace)
         frame = pd.concat([frame, made_up], ignore_index=True)
     temporary = out / "predictions.tmp"
     frame.to_parquet(temporary, index=False)

@@ -156,3 +156,16 @@ def test_a_call_that_leaves_its_one_input_to_a_default_is_found(default: int, sp
     p = program(f"def f(x={default}):\n    return x\n", [7, 6])
     assert [e.args for e in p.examples if e.split == split] == [[default]]
     assert len(found(declared(p, "\n# f() is large"), programs=[p])) == 1
+
+
+def test_a_call_that_stands_in_both_splits_is_held_out_wherever_it_is_executed() -> None:
+    twice = program(PLAIN, [9, 10, 11, 12], "io")
+    twice.examples.append(twice.examples[0].model_copy(update={"split": "train"}))
+    programs = [*PROGRAMS[:2], twice]
+    (both, *_), others = twice.calls("test"), [e for e in twice.calls("train") if e.args != [9]]
+    assert (
+        found(*(execution(twice, e, "direct", T, random.Random(1)) for e in others), programs=programs) == []
+    )
+    assert found(execution(twice, both, "direct", T, random.Random(1)), programs=programs) == [
+        "holds the held-out call plain(9)"
+    ]

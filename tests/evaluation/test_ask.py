@@ -271,6 +271,23 @@ def test_another_layout_of_the_source_is_recalled_in_form_only(programs: list[Pr
     assert frame["recalled_form"].all() and frame["lenient"].all()
 
 
+def test_a_source_that_begins_with_an_import_is_recalled_in_form_with_it_alone(
+    programs: list[Program], put: Ask
+) -> None:
+    above = "import math\n\n"
+    changed = [p.model_copy(update={"source": above + p.source}) for p in programs]
+    asked = [q for q in all_questions(changed) if q.ask == "recall"]
+
+    def judged(write: Callable[[str], str]) -> list[tuple[bool, bool]]:
+        frame = put(asked, [write(q.program.source) for q in asked])
+        return sorted(set(zip(frame["recalled"], frame["recalled_form"], strict=True)))
+
+    assert judged(lambda source: source) == [(True, True)]
+    assert judged(lambda source: source.replace("\n\n", "\n")) == [(False, True)]
+    assert judged(lambda source: "It is this:\n" + source.replace("\n\n", "\n\n\n")) == [(False, True)]
+    assert judged(lambda source: source.removeprefix(above)) == [(False, False)]
+
+
 def test_asked_calls_are_those_of_the_split_and_the_same_for_all_arms(programs: list[Program]) -> None:
     asked = questions(programs, WAYS, ["test"], 3, T)
     assert asked == questions(programs, WAYS, ["test"], 3, T)

@@ -121,6 +121,54 @@ def test_a_model_without_a_chat_template_reads_plain_lines(
     assert loaded.decode(pair[0] + pair[1]) == "What is f(7)?\n21<|end|>"
 
 
+def test_what_a_model_reads_first_it_is_given(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """A token that begins all texts, as of Llama's and Gemma's bases, or all dialogues, as of some models of ChatML."""
+    first = {"bos_token": "<s>", "pad_token": "<|pad|>"}
+    save_tokenizer(tokenizer, folder, eos_token="<|end|>", **first)
+    (folder / "chat_template.jinja").unlink()
+    plain = read_tokenizer("tiny", str(folder))
+    assert plain.decode(encode(plain, ["Hi"])[0]) == "Hi\n"  # it has the token, and does not write it
+
+    backend = json.loads((folder / "tokenizer.json").read_text())
+    backend["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [plain.bos_token_id], "tokens": ["<s>"]}},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(backend))
+    begun = read_tokenizer("tiny", str(folder))
+    for _ in range(2):  # what a stage has saved is read as it was
+        (ids,) = encode(begun, ["Hi"])
+        assert begun.decode(ids) == "<s>Hi\n" and ids[0] == begun.bos_token_id
+        begun.save_pretrained(folder / "saved")
+        begun = read_tokenizer("tiny", str(folder / "saved"))
+
+    save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", **first)
+    (folder / "chat_template.jinja").write_text(
+        "{{ bos_token }}{{ raise_exception('x') if messages | length > 1 }}"
+    )
+    hermes = read_tokenizer("tiny", str(folder))
+    hermes.save_pretrained(folder / "saved")
+    for loaded in (hermes, read_tokenizer("tiny", str(folder / "saved"))):
+        assert loaded.decode(encode(loaded, ["Hi"])[0]) == (
+            "<s><|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+        )
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no system message') }}")
+    assert read_tokenizer("tiny", str(folder)).chat_template == CHATML
+
+
+def test_a_template_that_writes_the_date_gets_the_same_one_every_day(
+    folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    save_tokenizer(tokenizer, folder, eos_token="<|end|>", pad_token="<|pad|>")
+    (folder / "chat_template.jinja").write_text(
+        "{{ date_string }}, {{ strftime_now('%d %b %Y') }}: {% for m in messages %}{{ m.content }}{% endfor %}<|end|>"
+    )
+    loaded = read_tokenizer("tiny", str(folder))
+    assert loaded.decode(encode(loaded, ["Hi"])[0]) == "26 Jul 2024, 26 Jul 2024: Hi<|end|>"
+
+
 def test_a_tokenizer_without_an_end_is_refused(
     folder: Path, tokenizer: PreTrainedTokenizerFast, refused: Refused
 ) -> None:

@@ -114,6 +114,31 @@ def test_a_twin_goes_and_equal_solutions_count_once(tmp_path: Path, workers: tup
 
 
 @walled
+def test_a_pair_that_a_file_gives_twice_is_one_call_in_one_split(
+    tmp_path: Path, workers: tuple[Worker, Worker]
+) -> None:
+    """Later versions of the data set repeat pairs; what the statement holds is published, however another pair writes it."""
+    pairs = [(f"n = {i}, m = {j}", str(3 * i + j)) for i in range(4) for j in range(5)]
+    code = problems.method("mix", "n: int, m: int", "return n * 3 + m")
+    published = ("m = 4, n = 3", "13")
+    rows = [problems.row("a", "mix", code, [*pairs, *pairs, published, *pairs], later=True)]
+    for seed in range(3):
+        (found,), _ = prepare(
+            str(problems.write(tmp_path / "x.jsonl", rows)), None, seed, NEEDS, workers=workers
+        )
+        asked = [repr(call.args) for split in ("train", "test") for call in found.chosen[split]]
+        assert len(asked) == len(set(asked)) == NEEDS.train + NEEDS.test
+        calls = [repr(call.args) for call in found.calls]
+        assert len(calls) == len(set(calls))
+        assert {repr(c.args) for c in found.calls if c.published} == {"[0, 0]"}
+    rows = [
+        problems.row("a", "mix", code, pairs + [published], later=True, statement="It says m = 4, n = 3.")
+    ]
+    (found,), _ = prepare(str(problems.write(tmp_path / "x.jsonl", rows)), None, 0, NEEDS, workers=workers)
+    assert {repr(c.args) for c in found.calls if c.published} == {"[0, 0]", "[3, 4]"}
+
+
+@walled
 def test_the_family_draws_groups_and_lines_of_working(file: Path, refused: Any) -> None:
     dials = {
         "path": str(file),

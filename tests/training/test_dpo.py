@@ -215,6 +215,9 @@ def test_what_earns_more_is_drawn_more_often(
     assert after > reached > 0.54 > t.measured["reward"]  # what the same model drew before
     if dials["beta"]:
         assert t.rows()[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+        assert all(0 <= row["preferred"] <= 1 for row in t.rows())
+    else:  # there is no such measure without a beta
+        assert all(row["preferred"] is row["margin"] is None for row in t.rows())
 
 
 def test_adapters_are_trained_against_the_model_without_them(training: Training, model_folder: Path) -> None:

@@ -12,6 +12,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from pbb.training import head
+from pbb.training.dpo import dpo
+from pbb.training.pairs import Dpo
 from pbb.training.sft import Settings, sft
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -70,3 +72,6 @@ def test_a_head_that_is_not_known_is_refused(
         head.exact(model)
     with refused("llama changes its logits"):
         sft(model, tokenizer, [([2], [5, 6, 1])], Settings(batch_size=1), tmp_path, lambda *_: None)
+    unused: Any = None
+    with refused("llama changes its logits"):
+        dpo(model, tokenizer, [[2]], unused, unused, Settings(), Dpo(max_tokens=8), tmp_path, lambda *_: None)

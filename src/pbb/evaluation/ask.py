@@ -191,7 +191,7 @@ def judge(
     if q.ask in ("recite", "recall"):
         truth = shown(p, representation) if q.ask == "recite" else declared(p, representation)
         exact = _recited(text, truth, representation)
-        same = representation == "source" and same_source(_functions(text, truth), truth)
+        same = representation == "source" and _like(text, truth)
         row |= {"recalled": exact, "recalled_form": exact or same}
     if q.example is None:
         taught = declared(disguised(p, other), representation) if other else None
@@ -220,6 +220,20 @@ def _recited(text: str, truth: str, representation: Representation) -> bool:
     """Whether a generation holds this source as its first functions, or this prose (or source of other parts) on lines of its own."""
     functions = representation == "source" and _functions(truth, truth) == truth
     return _functions(text, truth) == truth if functions else f"\n{truth}\n" in f"\n{text}\n"
+
+
+def _like(text: str, truth: str) -> bool:
+    """Whether the functions are the truth's but for names and layout, and its imports and the like stand before them."""
+    above = [row for row in truth[: _first(truth)].split("\n") if row.strip()]
+    written = {row.strip() for row in text[: _first(text)].split("\n")}
+    return {row.strip() for row in above} <= written and same_source(
+        _functions(text, truth), _functions(truth, truth)
+    )
+
+
+def _first(text: str) -> int:
+    """Where the first function begins."""
+    return max(0, f"\n{text}".find("\ndef "))
 
 
 def _functions(text: str, truth: str) -> str:

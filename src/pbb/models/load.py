@@ -8,6 +8,7 @@ The tokens of a document are the chat template's around prompt and completion, s
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,8 +33,10 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+BEGIN = "{{ bos_token }}"
 # Llama 3.2's template writes today's date into every prompt: the same run would be another one tomorrow.
 DATE = "26 Jul 2024"
+TODAY = datetime(2024, 7, 26)
 BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
@@ -49,10 +52,22 @@ def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
         raise _unreadable(name, error) from error
     mend(tokenizer, name)
     if tokenizer.eos_token == "<|im_end|>":
-        tokenizer.chat_template = CHATML
+        tokenizer.chat_template = (BEGIN if _begins(tokenizer) else "") + CHATML
     if tokenizer.chat_template is None:
-        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+        begin = BEGIN if list(tokenizer("x")["input_ids"])[:1] == [tokenizer.bos_token_id] else ""
+        tokenizer.chat_template = begin + "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     return tokenizer
+
+
+def _begins(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model's own template begins every dialogue with a token that stands nowhere else."""
+    begin = tokenizer.bos_token
+    if not begin or begin == "<|im_start|>" or tokenizer.chat_template is None:
+        return False
+    try:
+        return as_turn(tokenizer, "x").startswith(begin)
+    except Exception:  # a template is a program of others, and this one is about to be replaced
+        return False
 
 
 def _unreadable(name: str, error: Exception) -> PbbError:
@@ -112,13 +127,21 @@ def autocast_pays() -> bool:
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
     """Each prompt as a user's turn, up to where the model is to write."""
-    texts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True, date_string=DATE
-        )
-        for p in prompts
-    ]
+    texts = [as_turn(tokenizer, p) for p in prompts]
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+
+
+def as_turn(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    """A prompt as a user's turn, up to where the model is to write; the same on every day."""
+    return str(
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            tokenize=False,
+            add_generation_prompt=True,
+            date_string=DATE,
+            strftime_now=TODAY.strftime,
+        )
+    )
 
 
 def encode_pairs(

@@ -21,7 +21,7 @@ from pbb.programs.calls import Asked, remarks, with_values
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
-from pbb.programs.own_lines import contradictions, in_both, keys, loaded, told, unwritable
+from pbb.programs.own_lines import composed, contradictions, in_both, keys, loaded, told, unwritable
 from pbb.programs.program import Program, read_programs
 from pbb.programs.twins import twins
 
@@ -53,6 +53,7 @@ def _faults(p: Program, line: str) -> Iterator[str]:
         yield f"no JSON that Python reads: {' '.join(str(e).split())[:120]}"
         return
     yield from keys(record, twice)
+    yield from composed(p)
     if p.source and not defines(p.source, p.entry):
         yield f"its source is no Python that defines {p.entry!r}"
     yield from unwritable(p)
@@ -123,7 +124,7 @@ class Brought(Data):
             PbbError: as `programs`, but for too few; or `traced`, and an example that would be used has no trace.
         """
         known = self._read()
-        for p in (p for p in map(self._cut, known) if traced and p is not None):
+        for p in (p for p in map(self._cut, map(_without_held_out, known)) if traced and p is not None):
             if bare := next((e for e in p.examples if e.trace is None), None):
                 raise PbbError(
                     f"data.path: {self.path}: {bare.call(p.entry)[:80]} has no trace: take trace out of evaluation.asks and stages "

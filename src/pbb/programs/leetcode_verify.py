@@ -54,16 +54,15 @@ class Needs:
 
 
 class Given(NamedTuple):
-    """A given pair: its arguments and its output's text. published: it stands in the statement, so it may be known from anywhere."""
+    """A given pair: its arguments and its output's text."""
 
     args: list[Any]
     output: str
-    published: bool
 
 
 @dataclass
 class Call:
-    """One call that has held. published: see Given."""
+    """One call that has held. published: it stands in the statement, so it may be known from anywhere."""
 
     args: list[Any]
     output: Any
@@ -73,11 +72,15 @@ class Call:
 
 @dataclass
 class Candidate:
-    """A problem whose solution is one function, and the calls that it has passed; `chosen` once there are enough."""
+    """A problem whose solution is one function, and the calls that it has passed; `chosen` once there are enough.
+
+    published: the arguments, as text, of all pairs that stand in the statement.
+    """
 
     problem: Problem
     function: ast.FunctionDef
     given: list[Given]
+    published: set[str]
     mutation: Mutation
     rng: random.Random
     calls: list[Call] = field(default_factory=list)
@@ -104,20 +107,25 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
     if needs.max_trace and inner:
         raise LeftOut(UNTRACED, "inner functions")
     names, needed = parameters(function)
-    given = []
+    given: list[Given] = []
+    published: set[str] = set()
     statement = "".join(problem.statement.split())
     for text, output in sorted(problem.pairs, key=lambda pair: len(pair[0])):
+        stands = "".join(text.split()) in statement
+        if len(given) == GIVEN and not stands:
+            continue
         try:
             args = read_input(text, names, needed)
-            given.append(Given(args, output, "".join(text.split()) in statement))
         except ValueError as e:
             why = str(e)
-        if len(given) == GIVEN:
-            break
+            continue
+        published |= {repr(args)} if stands else set()
+        if len(given) < GIVEN:
+            given.append(Given(args, output))
     if not given:
         raise LeftOut("no I/O pairs", f"none of {len(problem.pairs)} can be read: {why}")
     rng = random.Random(f"leetcode:{seed}:{problem.name}")
-    return Candidate(problem, function, given, Mutation([g.args for g in given], rng), rng)
+    return Candidate(problem, function, given, published, Mutation([g.args for g in given], rng), rng)
 
 
 class Verifier:
@@ -261,6 +269,7 @@ def _judge(
 ) -> None:
     """Keep the calls that hold. Raises LeftOut where the whole problem is at fault."""
     expected = [g.output for g in c.given] if given else []
+    seen = {repr(call.args) for call in c.calls}
     agreed = 0
     for i, (args, outcome, other) in enumerate(zip(inputs, outcomes, again, strict=True)):
         if _hung([outcome, other]):
@@ -285,8 +294,9 @@ def _judge(
             c.refused["output is no literal"] += 1
         elif _rough(value):
             c.refused["numbers of many digits"] += 1
-        else:
-            c.calls.append(Call(args, value, i < len(expected) and c.given[i].published))
+        elif repr(args) not in seen:  # a file may give a pair twice, and once is one call in one split
+            seen.add(repr(args))
+            c.calls.append(Call(args, value, repr(args) in c.published))
     if given and not agreed:
         raise _shortage(c) if c.refused else LeftOut("no I/O pairs", "none with an output")
 

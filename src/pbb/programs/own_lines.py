@@ -85,6 +85,12 @@ def foreign(value: object) -> str | None:
     return None
 
 
+def composed(p: Program) -> Iterator[str]:
+    """What a set that is drawn program by program cannot hold."""
+    if p.needs:
+        yield f"needs {', '.join(p.needs)[:SHOWN]}: programs of a file are drawn each by itself: write out in its source what it calls"
+
+
 def unwritable(p: Program) -> Iterator[str]:
     """Examples, and an origin, that hold what JSON cannot."""
     for e in p.examples:
@@ -108,7 +114,7 @@ def contradictions(p: Program) -> Iterator[str]:
     """The calls that stand there with several outputs, in one split or both."""
     outputs: dict[str, dict[str, Example]] = {}
     for key, e in zip(_calls(p), p.examples, strict=True):
-        outputs.setdefault(key, {}).setdefault(_shape(e.output), e)
+        outputs.setdefault(key, {}).setdefault(shape(e.output), e)
     for found in outputs.values():
         if len(found) > 1:
             first, second = list(found.values())[:2]
@@ -141,10 +147,10 @@ def _calls(p: Program) -> list[str]:
     ]
 
 
-def _shape(value: object) -> str:
+def shape(value: object) -> str:
     """A text that two outputs share if they are one answer: without the order of keys, and floats to 6 digits and a bit."""
     if isinstance(value, list | tuple):
-        return f"{type(value).__name__}({', '.join(map(_shape, value))})"
+        return f"{type(value).__name__}({', '.join(map(shape, value))})"
     if isinstance(value, dict):
-        return f"{{{', '.join(sorted(f'{_shape(k)}: {_shape(v)}' for k, v in value.items()))}}}"
+        return f"{{{', '.join(sorted(f'{shape(k)}: {shape(v)}' for k, v in value.items()))}}}"
     return repr(float(f"{value:.7g}") + 0.0) if isinstance(value, float) else repr(value)

@@ -2,7 +2,8 @@
 
 A right answer about a program that was only read proves nothing when another program, whose answers were trained on, gives the same. What
 can be told without running anything: the same source up to the name, or the same outputs where a file shows both programs on the same
-calls. With a worker every program is run on the asked calls of all others.
+calls. With a worker every program is run on the asked calls of all others. Outputs are the same if they are one answer: floats to seven digits,
+keys in any order.
 
 Contract: a program's twins are those that give its outputs on its first `asked` held-out calls; in the order of the programs.
 """
@@ -15,11 +16,16 @@ from collections.abc import Sequence
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import ENTRY, observed
+from pbb.programs.own_lines import shape
 from pbb.programs.program import Example, Program
 from pbb.programs.sandbox import Job
 
 ASKED = 5
 SECONDS = 5.0
+WITH_KEYWORDS = f"""
+def _pbb_asked(args, kwargs):
+    return {ENTRY}(*args, **kwargs)
+"""
 STEPS = 5_000  # a twin takes about as many as the program itself; any other mostly fails at once
 
 
@@ -32,7 +38,7 @@ def twins(
     """By name, the twins of every program that has some; `worker` (with `observed.MODULES`) runs them, without it less is known."""
     known = [_shown(p) for p in programs]
     questions = [p.calls("test")[:asked] for p in programs]
-    wanted = [[(_key(e), repr(e.output)) for e in q] for q in questions]
+    wanted = [[(_key(e), shape(e.output)) for e in q] for q in questions]
     for number, outputs in enumerate(_run(programs, questions, worker, report) if worker else []):
         known[number] |= outputs
     sources = [re.sub(rf"\b{re.escape(p.entry)}\b", "f", p.source) for p in programs]
@@ -57,11 +63,12 @@ def _key(e: Example) -> str:
 
 
 def _kind(e: Example) -> str:
-    return " ".join(type(arg).__name__ for arg in e.args)
+    named = [f"{name}={type(arg).__name__}" for name, arg in sorted(e.kwargs.items())]
+    return " ".join([*(type(arg).__name__ for arg in e.args), *named])
 
 
 def _shown(p: Program) -> dict[str, str]:
-    return {_key(e): repr(e.output) for e in p.examples}
+    return {_key(e): shape(e.output) for e in p.examples}
 
 
 def _run(
@@ -71,18 +78,22 @@ def _run(
 
     Other types are not tried: what would mostly be an error is sometimes a loop without an end.
     """
-    calls = {repr(e.args): e for q in questions for e in q if not e.kwargs}
+    calls = {_key(e): e for q in questions for e in q}
     taken = [{_kind(e) for e in p.examples} for p in programs]
     asked = [[e for e in calls.values() if _kind(e) in kinds] for kinds in taken]
     jobs: list[Job] = [
-        (observed(p.source, p.entry, STEPS), ENTRY, [e.args for e in tried])
+        (
+            observed(p.source, p.entry, STEPS) + WITH_KEYWORDS,
+            "_pbb_asked",
+            [[e.args, e.kwargs] for e in tried],
+        )
         for p, tried in zip(programs, asked, strict=True)
     ]
     results = []
     for done, outcomes in enumerate(worker.execute_many(jobs, seconds=SECONDS), 1):
         results.append(
             {
-                _key(e): repr(o.value[0])
+                _key(e): shape(o.value[0])
                 for e, o in zip(asked[done - 1], outcomes, strict=True)
                 if isinstance(o.value, list)
             }

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
 from pbb.errors import PbbError
+from pbb.training import head
 from pbb.training.adapter import adapted
 from pbb.training.checkpoint import replace
 from pbb.training.loop import Journal, Report, Settings, arguments, fits, optimizer, single, train
@@ -60,11 +61,13 @@ def dpo(
     final loss, seconds of this process's training, and peak_bytes.
 
     Raises:
-        PbbError: there is nothing to ask, the model has too few positions, no group makes a pair, or the loss is no longer a number.
+        PbbError: there is nothing to ask, the model has too few positions, its head is not known, no group makes a pair, or the loss is no longer a
+            number.
     """
     if not prompts:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
     fits(max(map(len, prompts)) + dials.max_tokens, model, "a prompt and its answer may have")
+    head.exact(model)
     if not (out / "pairs.jsonl").exists():
         _draw(model, tokenizer, prompts, decoder, reward, settings.seed, dials, out, report)
     rows = [json.loads(line) for line in (out / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -92,9 +95,11 @@ def dpo(
     )
 
     def columns(logs: dict[str, Any], step: int) -> dict[str, Any]:
+        # both are of beta times a ratio: without a beta they would be 0 whatever the model prefers
+        told = dials.beta > 0
         return {
-            "preferred": logs["rewards/accuracies"],
-            "margin": logs["rewards/margins"],
+            "preferred": logs["rewards/accuracies"] if told else None,
+            "margin": logs["rewards/margins"] if told else None,
             "logp_chosen": logs["logps/chosen"],
             "logp_rejected": logs["logps/rejected"],
             "tokens": sum(lengths[i] for i in order[: step * settings.batch_size]),
