@@ -1,6 +1,7 @@
 """What `pbb data make` writes loads with Hugging Face `datasets`, by the names in the card's header."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from pbb.card import write_card
 from pbb.documents.corpus import Share, stage_documents, write_documents
-from pbb.documents.render import templates
+from pbb.documents.render import execution, templates
 from pbb.programs.program import Example, Facts, Program, read_programs, write_programs
 
 
@@ -56,6 +57,21 @@ def test_datasets_loads_every_file_by_its_name(
         len(alone) == len(known)
         and alone[-1]["examples"][1]["exact"] == f"([[2], {2**70}], {{}}, ([2], {{1: {2**70}}}))"
     )
+
+
+def test_composites_are_counted_as_what_they_are(programs: list[Program], tmp_path: Path) -> None:
+    """Of them those w/ IO are executed, and none of the w/o IO programs is."""
+    groups = ["io", "io_composed", "source_only", "source_only_composed"]
+    some = [p.model_copy(update={"group": g}) for p, g in zip(programs, groups, strict=False)]
+    write_programs(some, tmp_path / "programs-seed-0.jsonl")
+    documents = [
+        execution(p, p.examples[0], "direct", templates("arithmetic"), random.Random(0)) for p in some[:2]
+    ]
+    write_documents(documents, tmp_path / "documents-learn-seed-0.jsonl")
+    files = [tmp_path / "programs-seed-0.jsonl", tmp_path / "documents-learn-seed-0.jsonl"]
+    card = write_card("A title", "What it is.", files, tmp_path).read_text()
+    assert "| programs | 4: 1 w/ IO, 1 w/o IO, 1 w/ IO, composed, 1 w/o IO, composed |" in card
+    assert "| kinds | execution direct, w/ IO: 1, execution direct, w/ IO, composed: 1 |" in card
 
 
 def test_the_card_counts_what_is_there(folder: Path, programs: list[Program]) -> None:

@@ -225,6 +225,15 @@ def test_a_table_without_scores_is_a_table(capfd: Capture) -> None:
     console().print(score_table({"scores": []}))
 
 
+def test_a_run_that_asks_for_recall_alone_has_a_table_of_it(capfd: Capture) -> None:
+    """It has no inputs to hold out; beside other ways of asking the table is of held-out inputs."""
+    recall = fake_recipe.row("a", "source_only", "recall", 0.25) | {"split": "none"}
+    console().print(score_table({"scores": [recall]}))
+    assert "recall" in (said := capfd.readouterr().out) and "25.0" in said
+    console().print(score_table({"scores": [recall, fake_recipe.row("a", "source_only", "direct", 0.5)]}))
+    assert "recall" not in (said := capfd.readouterr().out) and "50.0" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

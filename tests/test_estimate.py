@@ -178,6 +178,19 @@ def test_two_workers_need_twice_as_much(
         preflight(recipe, 2)
 
 
+def test_no_more_trainings_are_counted_than_can_run_at_once(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """Four chains of the default recipe begin none of the others: a machine with many cores needs no more memory than with four."""
+    monkeypatch.setattr(estimate, "shape", lambda folder: KNOWN["base (2.7 million weights)"])
+    whole = load("arithmetic")
+    one = max(n.bytes for n in needs(whole, KNOWN["base (2.7 million weights)"], False)) / 1e9
+    free(5 * one, monkeypatch)
+    assert preflight(whole, 4) == preflight(whole, 64)
+    with refused("each of 12 workers", "give --workers 5"):
+        preflight(whole.model_copy(update={"seeds": [0, 1, 2]}), 64)
+
+
 def test_answers_by_vllm_are_refused_before_training_where_there_is_none(
     recipe: Recipe, refused: Refused
 ) -> None:

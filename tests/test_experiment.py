@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,24 @@ def test_data_that_was_interrupted_goes_on_and_each_file_stands_once(
     assert len(names) == len(set(names)) == len(list(tmp_path.iterdir()))
     assert {"documents-read-slow-seed-0.jsonl", "documents-read-slow-seed-0.2.jsonl"} < set(names)
     assert made and not (tmp_path / ".making").exists()
+
+
+def test_two_that_make_data_in_one_folder_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, seen = [0], []
+
+    def made(some: list[Step], work: Path, display: object) -> None:
+        work.mkdir()
+        inside[0] += 1
+        seen.append(inside[0])
+        time.sleep(0.2)
+        inside[0] -= 1
+
+    monkeypatch.setattr(pbb.experiment, "execute", made)
+    recipe = load("arithmetic", [])
+    with ThreadPoolExecutor(2) as pool:
+        for written in [pool.submit(make_data, recipe, tmp_path, None) for _ in range(2)]:
+            written.result()
+    assert seen == [1, 1]
 
 
 def test_files_of_other_data_are_left_and_named(
@@ -152,13 +172,19 @@ def test_figures_that_a_report_has_no_more_go_with_it(recipe: Recipe, tmp_path: 
     for name in ("figures/rewards.svg", "figures/rewards.csv", "tables/scores.csv", "report.html"):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).write_text("new")
-    for name in ("figures/gone.svg", "figures/rewards.svg", "tables/gone.csv", "figures/notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    """What a person has put beside them stays."""
+    older = tmp_path / "steps" / "report-0123"
+    for name in ("figures/gone.svg", "figures/rewards.svg", "tables/gone.csv"):
+        for folder in (older, tmp_path):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("old")
+    for name in ("figures/notes.txt", "figures/mine.svg"):
         (tmp_path / name).write_text("old")
     publish([report], tmp_path)
     there = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("*s/*.*")}
     assert there == {
         "figures/rewards.svg": "new", "figures/rewards.csv": "new", "tables/scores.csv": "new", "figures/notes.txt": "old",
+        "figures/mine.svg": "old",
     }  # fmt: skip
 
 

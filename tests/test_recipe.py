@@ -25,6 +25,19 @@ from small_recipe import ASKED, LIKE, SHARE, SMALL, written  # noqa: E402
 Refused = Callable[..., AbstractContextManager[None]]
 
 
+@pytest.mark.parametrize(
+    ("item", "where"),
+    [
+        ("evaluation.asks=[direct, trace, direct]", "evaluation: asks: direct is there twice"),
+        ("stages.read.batch_size=1000000000039", "stages.read.batch_size"),
+        ("evaluation.sampled={samples: 2, temperature: 1.0e-300}", "evaluation.sampled.temperature"),
+    ],
+)
+def test_what_would_hang_or_mislead_is_refused(item: str, where: str, refused: Refused) -> None:
+    with refused(where):
+        load("arithmetic", [item])
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return written(tmp_path, SMALL)

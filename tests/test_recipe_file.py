@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -416,3 +417,87 @@ def test_what_another_models_sizes_bring_can_be_taken_away(path: Path, tmp_path:
     changes = {"extends": path.name, "title": "Over", "arms": {"mine": None}, "models": sizes}
     assert "mine" not in load(str(written(tmp_path, changes | {"models": {}}, "over.yaml"))).arms
     assert "mine" in load(str(path), model="owner/big").arms
+
+
+def test_null_takes_away_what_a_stage_is_like_in_a_file_that_extends_too(path: Path, tmp_path: Path) -> None:
+    """Whether the other stage stands in the same file or in the one below, and in sizes for a model."""
+    own = {"mix": [SHARE], "batch_size": 4, "lora": 8, "programs": {"source_only": 2}}
+    below = SMALL | {"stages": {**SMALL["stages"], "read": own}}
+    written(tmp_path, below, path.name)
+    stages = {"plain": {"like": "read", "lora": None, "programs": None, "batch_size": None}}
+    arms = {"plain": {"stages": ["plain"]}}
+    for changes in ({"stages": stages}, {"models": {"base": {"stages": stages}}}):
+        over = {"extends": path.name, "title": "Over", "arms": arms, **changes}
+        made = load(str(written(tmp_path, over, "over.yaml"))).stages
+        assert (made["plain"].lora, made["plain"].programs, made["plain"].batch_size) == (None, {}, 16)
+        assert (made["read"].lora, made["read"].batch_size) == (8, 4)
+    over = {
+        "extends": "retroactive",
+        "title": "Over",
+        "stages": {"mine": {"like": "run-grpo", "method": "sft", "grpo": None}},
+    }
+    assert load(str(written(tmp_path, over, "over.yaml"))).stages["mine"].grpo is None
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("arms.proactve.represent=prose", "no arm 'proactve': arms are untrained, proactive"),
+        ("stages.reed.batch_size=2", "no stage 'reed': stages are read, more, both"),
+        ("arms.proactve=null", "there is nothing to take away: arms are untrained, proactive"),
+        ("arms.proactve=~", "there is nothing to take away"),
+        ("stages.slow.mix.0.per_program=3", "slow is like read: set it there, or give slow a mix of its own"),
+        ("model=null", "expected a name"),
+    ],
+)
+def test_an_override_that_would_make_something_of_a_misspelling_is_refused(
+    item: str, words: str, tmp_path: Path, refused: Refused
+) -> None:
+    recipe = SMALL | {"stages": SMALL["stages"] | ({"slow": {"like": "read"}} if "slow" in item else {})}
+    with refused(f"--set {item}", words):
+        load(str(written(tmp_path, recipe)), [item])
+
+
+def test_an_arm_and_a_stage_can_be_made_whole_by_an_override(path: Path) -> None:
+    made = load(
+        str(path),
+        ["stages.slow={like: read, learning_rate: 0.1}", "arms.slow={stages: [slow]}", "arms.untrained=~"],
+    )
+    assert made.arms["slow"].stages == ["slow"] and list(made.arms) == ["proactive", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"stages": {"read": {"exposurs": None}}}, "stages.read.exposurs"),
+        ({"arms": {"proactive": {"stage": None}}}, "arms.proactive.stage"),
+        ({"evaluation": {"phrasng": None}}, "evaluation.phrasng"),
+        ({"data": {"nonsense": None}}, "data.nonsense"),
+    ],
+)
+def test_a_key_of_a_stage_or_of_data_that_is_none_cannot_be_taken_away(
+    changes: dict[str, Any], where: str, path: Path, tmp_path: Path, refused: Refused
+) -> None:
+    over = written(tmp_path, {"extends": path.name, "title": "Over", **changes}, "over.yaml")
+    with refused(f"over.yaml: {where}: null takes away what is there"):
+        load(str(over))
+
+
+def test_characters_that_json_writes_as_halves_are_whole_and_a_half_is_refused(
+    path: Path, tmp_path: Path, refused: Refused
+) -> None:
+    assert load(str(path), ['title="\\ud83d\\ude00"']).title == "\U0001f600"
+    assert load(str(written(tmp_path, json.dumps(SMALL | {"title": "\U0001f600"})))).title == "\U0001f600"
+    with refused("half of a character"):
+        load(str(path), ['title="\\ud83d"'])
+    with refused("small.yaml", "half of a character"):
+        load(str(written(tmp_path, json.dumps(SMALL | {"title": "\ud83d"}))))
+
+
+@pytest.mark.parametrize("name", ["my recipe.yaml", "gr\u00f6\u00dfe.yaml"])
+def test_a_file_that_no_folder_can_be_called_by_says_what_to_do(
+    name: str, tmp_path: Path, refused: Refused
+) -> None:
+    with refused("name: ", "which is the file's unless it gives one", "give a name of letters"):
+        load(str(written(tmp_path, SMALL, name)))
+    assert load(str(written(tmp_path, SMALL | {"name": "mine"}, name))).name == "mine"

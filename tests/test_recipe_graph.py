@@ -17,7 +17,7 @@ from pbb.experiment import as_yaml
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.progress import Progress
-from pbb.recipe import Recipe
+from pbb.recipe import Arm, Recipe
 from pbb.recipe_file import load, shipped
 from pbb.recipe_graph import ALL, command, command_of, graph
 from pbb.steps import put
@@ -445,3 +445,32 @@ def test_documents_are_made_for_stages_that_arms_use(recipe: Recipe) -> None:
         "documents read, seed 0",
         "documents together, seed 0",
     ]
+
+
+def test_a_file_called_as_a_recipe_may_size_it_for_a_model_that_that_one_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.yaml"
+    path.write_text("extends: sizes\nmodels: {llm: {stages: {learn-code: {learning_rate: 1.0e-4}}}}\n")
+    recipe = load(str(path), model="owner/name")
+    without = recipe.model_copy(
+        update={"arms": {"prose": recipe.arms["prose"]}, "hypotheses": [], "curves": []}
+    )
+    assert command(without).startswith("pbb run runs/sizes/")
+
+
+def test_a_command_can_be_pasted(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "my bases")
+    told = command(load("arithmetic", model=str(folder)))
+    assert shlex.split(told) == ["pbb", "run", "arithmetic", "--model", str(folder)]
+
+
+def test_trainings_that_are_called_alike_are_both_counted(recipe: Recipe) -> None:
+    """A stage that is called as a model is."""
+    both = {"base-strings": recipe.stages["read"], **recipe.stages}
+    arms = {
+        "a": Arm(model="base-strings", stages=["learn"]),
+        "b": Arm(stages=["base-strings", "learn"]),
+    }
+    odd = recipe.model_copy(update={"stages": both, "arms": arms, "hypotheses": [], "curves": []})
+    score = by_label(graph(odd))["score"]
+    trained = [step for step in score.parents.values() if step.kind == "train"]
+    assert len(trained) == 3 == len(set(score.config["trainings"].values()))

@@ -214,6 +214,16 @@ def test_checkpoints_go_once_the_step_is_done(tmp_path: Path) -> None:
     assert not (place(tmp_path, step) / "checkpoints").exists()
 
 
+def test_checkpoints_that_a_kill_left_behind_a_finished_step_go(tmp_path: Path) -> None:
+    step = fake_steps.step("checkpointed", function="checkpointed")
+    run([step], tmp_path)
+    left = place(tmp_path, step) / "checkpoints" / "checkpoint-9"
+    left.mkdir(parents=True)
+    (left / "weights").write_text("w")
+    assert run([step], tmp_path)[1:] == (0, 1)
+    assert not left.parent.exists() and folders.state(place(tmp_path, step)) == "done"
+
+
 def test_checkpoints_may_be_deleted_and_large_outputs_are_known_by_every_byte(tmp_path: Path) -> None:
     folder = tmp_path / "train-1"
     (folder / "checkpoints").mkdir(parents=True)

@@ -17,7 +17,7 @@ from pbb.experiment import as_yaml
 from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
-from pbb.runs import evaluations, find_evaluation, find_run
+from pbb.runs import evaluations, find_evaluation, find_run, latest_runs
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -170,3 +170,16 @@ def test_a_finished_run_is_found_before_one_that_was_begun_later(tmp_path: Path)
     scores.write_text("{}")
     os.utime(scores, (11, 11))
     assert find_run("small", tmp_path).name == "finished"
+
+
+def test_a_name_and_the_page_of_all_runs_mean_the_same_run(tmp_path: Path) -> None:
+    """That which was asked for last, whichever ended last; what lies beside its files does not matter."""
+    for name, asked, ended in (("first", 10, 40), ("last", 20, 30)):
+        folder = tmp_path / "small" / name
+        folder.mkdir(parents=True)
+        for file, when in (("recipe.yaml", asked), ("scores.json", ended)):
+            (folder / file).write_text("model: base")
+            os.utime(folder / file, (when, when))
+        (folder / ".#recipe.yaml").symlink_to("nobody@nowhere.1")
+    assert find_run("small", tmp_path).name == "last"
+    assert [run.name for run in latest_runs(tmp_path)] == ["last"]

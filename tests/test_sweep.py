@@ -24,6 +24,7 @@ from pbb import estimate  # noqa: E402
 from pbb.cli import main  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.progress import Silent  # noqa: E402
+from pbb.recipe_file import load  # noqa: E402
 from pbb.sweep import ATTEMPTS, Ended, Point, Tasks, points, sweep, table, table_path  # noqa: E402
 from pbb.tasks import Task, on_ray, on_slurm  # noqa: E402
 
@@ -284,6 +285,26 @@ def test_every_combination_is_a_point() -> None:
     stages = [{s.hash for s in p.steps if s.kind == "programs"} for p in found]
     assert stages[0] == stages[1] != stages[2]
     assert len(points("arithmetic", [], [], None, None)) == 1
+
+
+def test_values_beyond_ascii_are_what_an_override_would_give() -> None:
+    (point,) = points("arithmetic", ["title=\U0001f600"], [], None, None)
+    assert point.recipe == load("arithmetic", ["title=\U0001f600"]) and point.recipe.title == "\U0001f600"
+
+
+def test_programs_without_traces_are_refused_before_a_sweep_too(tmp_path: Path, refused: Refused) -> None:
+    rows = [{"args": [x], "output": 3 * x, "split": "test" if x > 8 else "train"} for x in range(1, 15)]
+    record = {
+        "name": "f",
+        "entry": "f",
+        "source": "def f(x):\n    return 3 * x\n",
+        "family": "mine",
+        "group": "io",
+    }
+    (tmp_path / "p.jsonl").write_text(json.dumps(record | {"examples": rows, "facts": {"length": 1}}) + "\n")
+    settings = [f"data.path={tmp_path / 'p.jsonl'}", "evaluation.asks=[in-context-trace]"]
+    with refused("f(1) has no trace"):
+        points("own", ["data.io=1,2"], settings, None, None)
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,9 @@ def audit(
 
 
 def _recipe(run: Path, digest: str) -> Iterator[Finding]:
-    same = run.name == digest
-    detail = f"hashes to {digest}" + ("" if same else f", the folder is called {run.name}")
+    name = run.resolve().name
+    same = name == digest
+    detail = f"hashes to {digest}" + ("" if same else f", the folder is called {name}")
     yield Finding("recipe.yaml is the recipe of this folder", "agrees" if same else "differs", detail)
 
 

@@ -15,6 +15,13 @@ import yaml
 from pbb.documents.corpus import read_documents
 from pbb.programs.program import Program, read_programs
 
+LABELS = {
+    "io": "w/ IO",
+    "source_only": "w/o IO",
+    "io_composed": "w/ IO, composed",
+    "source_only_composed": "w/o IO, composed",
+}
+
 
 def write_card(title: str, about: str, files: Sequence[Path], out: Path) -> Path:
     """Write README.md for files of programs (`programs*.jsonl`) and documents (all others) that lie in `out`."""
@@ -48,9 +55,12 @@ def _license(p: Program) -> str:
 
 
 def _programs(file: Path, programs: Sequence[Program]) -> str:
-    groups = Counter(p.group for p in programs)
+    groups = Counter(str(p.group) for p in programs)
     rows = [
-        ("programs", f"{len(programs)}: {groups['io']} w/ IO, {groups['source_only']} w/o IO"),
+        (
+            "programs",
+            f"{len(programs)}: {', '.join(f'{groups[g]} {label}' for g, label in LABELS.items() if groups[g])}",
+        ),
         ("families", _counted(Counter(p.family for p in programs))),
         (
             "examples",
@@ -72,9 +82,7 @@ def _programs(file: Path, programs: Sequence[Program]) -> str:
 def _documents(file: Path) -> str:
     documents = read_documents(file)
     kinds = Counter(
-        "chat"
-        if d.kind == "chat"
-        else f"{d.kind}{' ' + d.ask if d.ask else ''}, {'w/ IO' if d.group == 'io' else 'w/o IO'}"
+        "chat" if d.kind == "chat" else f"{d.kind}{' ' + d.ask if d.ask else ''}, {LABELS[d.group]}"
         for d in documents
     )
     rows = [

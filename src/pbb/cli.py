@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -313,7 +314,7 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
     from pbb.run import StepCrashed, Stopped
     from pbb.worker import advice
 
-    command = " ".join(["pbb", *arguments])
+    command = shlex.join(["pbb", *arguments])
     code, line = 2, ""
     if isinstance(error, Stopped):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not end in a traceback

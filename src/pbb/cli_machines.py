@@ -93,7 +93,8 @@ def estimate(
         (
             replace(need, stage=f"{start}: {need.stage}") if several else need,
             training(loaded.stages[need.stage], loaded.documents(need.stage), start)
-            * slower.get("train", 1.0),
+            * slower.get("train", 1.0)
+            / (loaded.processes if loaded.stages[need.stage].method == "sft" else 1),
         )
         for start in loaded.starts()
         for need in needs(loaded.alone(start), shape(place.folder(start)), device is not None)
@@ -227,6 +228,6 @@ def export_command(
     from pbb.export import push as put_on_hub
     from pbb.runs import find_run
 
-    print(export(find_run(run, out), arm, folder, seed))
+    print(export(find_run(run, out), arm, folder, seed, lambda line: print(f"pbb: {line}", file=sys.stderr)))
     if push:
         print(put_on_hub(folder, push, private))

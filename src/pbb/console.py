@@ -40,10 +40,10 @@ def score_table(results: dict[str, Any]) -> Table:
 
     Rows that pool the seeds stand for all of them where there are such rows. Of sampled answers it tells pass@1 and that of all samples.
     """
+    asked = [row for row in _pooled(results["scores"]) if row["split"] == "test"]
     rows = {
         (row["arm"], row["group"], row["ask"]): row
-        for row in _pooled(results["scores"])
-        if row["split"] == "test"
+        for row in asked or _pooled(results["scores"])  # recall alone has no inputs to hold out
     }
     arms = list(dict.fromkeys(arm for arm, _, _ in rows))
     asks = sorted(

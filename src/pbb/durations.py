@@ -68,7 +68,8 @@ def _weights(model: str) -> int:
     """How many a model folder has; of what is yet to be had, or unpacked, as many as SmolLM2."""
     from pbb.estimate import shape
 
-    return shape(Path(model)).weights if Path(model).is_dir() else SMOLLM2
+    here = place.local(model)
+    return shape(here).weights if here and here.is_dir() else SMOLLM2
 
 
 def shown(out: Path) -> dict[str, float]:

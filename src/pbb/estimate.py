@@ -274,7 +274,7 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
     if not found:
         return lines
     largest = max(found, key=lambda n: n.bytes)
-    beside = workers if small else 1
+    beside = min(workers, _side_by_side(recipe)) if small else 1
     if not small and device is None:
         beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
     if largest.bytes * beside > SPARE * free:
@@ -284,6 +284,13 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
         f"{recipe.model}: {_count(of.weights)} weights; stage {largest.stage} needs about "
         f"{gigabytes(largest.bytes)} of {gigabytes(free)} free",
     ]
+
+
+def _side_by_side(recipe: Recipe) -> int:
+    """How many trainings of a recipe can run at once: one for each chain of stages that is no other's beginning, and each seed."""
+    chains = {tuple(arm.stages) for arm in recipe.arms.values()}
+    begun = {chain[:length] for chain in chains for length in range(len(chain))}
+    return len(chains - begun) * len(recipe.seeds)
 
 
 def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int, gpu: bool) -> str:
@@ -301,8 +308,11 @@ def _too_little(recipe: Recipe, largest: Need, of: Shape, beside: int, free: int
     if not recipe.fsdp:
         changes += [{**c, "lora": 16, "optimizer": "adamw"} for c in [{"checkpointing": True}, *changes]]
     remedy = f"take a smaller model, or a machine with {gigabytes(largest.bytes * beside)}"
-    if beside > 1 and largest.bytes <= free:
-        remedy = "give --workers 1" if recipe.processes == 1 else "give fewer --processes, and --workers 1"
+    if beside > 1 and largest.bytes <= SPARE * free:
+        fit = int(SPARE * free) // largest.bytes
+        remedy = (
+            f"give --workers {fit}" if recipe.processes == 1 else "give fewer --processes, and --workers 1"
+        )
     else:
         for change in changes:
             fits = need(largest.stage, stage.model_copy(update=change), documents, length, of, gpu, *out)

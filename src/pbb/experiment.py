@@ -90,7 +90,7 @@ def run(
     overrides: values in place of the recipe's, also for inner keys: `run(**{"data.io": 20})`.
     Raises what `pbb.run.execute` raises, and PbbError where recipe or overrides are not valid.
     """
-    settings = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in overrides.items()]
     return run_loaded(load(recipe, settings, model, seeds), out, workers, threads, display)
 
 
@@ -196,20 +196,23 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     work = out / ".making"  # stays where this is stopped, so that the same command continues
-    execute(steps, work, display=display)
-    for step in {step.hash: step for step in steps}.values():  # stages may share their documents
-        sources = sorted((work / "steps" / step.folder).glob("*.jsonl"))
-        sources = [source for source in sources if source.name != "metrics.jsonl"]
-        for source in sources:
-            name = _slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
-            taken = sum(path.stem == name or path.stem.startswith(f"{name}.") for path in written)
-            # stages may be called alike but for a sign
-            written.append(out / f"{name}{f'.{taken + 1}' if taken else ''}.jsonl")
-            _write_if_new(written[-1], source.read_bytes())
-    shutil.rmtree(work)
+    tell = (display or Silent()).line
+    with folders.locked(work, lambda other: tell(f"{out}: waiting for {other}"), f"process {os.getpid()}"):
+        execute(steps, work, display=display)
+        for step in {step.hash: step for step in steps}.values():  # stages may share their documents
+            sources = sorted((work / "steps" / step.folder).glob("*.jsonl"))
+            sources = [source for source in sources if source.name != "metrics.jsonl"]
+            for source in sources:
+                name = slug(step.label if len(sources) == 1 else f"{step.label}-{source.stem}")
+                taken = sum(path.stem == name or path.stem.startswith(f"{name}.") for path in written)
+                # stages may be called alike but for a sign
+                written.append(out / f"{name}{f'.{taken + 1}' if taken else ''}.jsonl")
+                _write_if_new(written[-1], source.read_bytes())
+        shutil.rmtree(work)
+        folders.unlock(work)
     others = sorted(path.name for path in set(out.glob("*.jsonl")) - set(written))
-    if others and display:
-        display.line(f"{out}: left as they were, of other recipes or sizes: {', '.join(others)}")
+    if others:
+        tell(f"{out}: left as they were, of other recipes or sizes: {', '.join(others)}")
     return [*written, write_card(recipe.title, recipe.about, written, out)]
 
 
@@ -290,22 +293,25 @@ def publish(steps: Sequence[Step], directory: Path) -> None:
         for step in steps:
             if step.kind == kind:
                 folder = directory / "steps" / step.folder
-                shown = sorted([*folder.glob("figures/*"), *folder.glob("tables/*")])
-                for source in [folder / "scores.json", folder / "report.html", *shown]:
+                results = [folder / path for path in _shown(folder)]
+                for source in [folder / "scores.json", folder / "report.html", *results]:
                     if source.is_file():
                         target = directory / source.relative_to(folder)
                         target.parent.mkdir(exist_ok=True)
                         if not target.exists() or not filecmp.cmp(source, target, shallow=False):
                             folders.write_atomically(target, source.read_bytes())
                 if kind == "report":
-                    drawn = [
-                        p
-                        for files in ("figures/*.svg", "figures/*.csv", "tables/*.csv")
-                        for p in directory.glob(files)
-                    ]
-                    for old in drawn:
-                        if not (folder / old.relative_to(directory)).exists():
-                            old.unlink()
+                    earlier = directory.glob("steps/report-*")
+                    for old in (path for made in earlier for path in _shown(made) if made != folder):
+                        if not (folder / old).exists():
+                            (directory / old).unlink(missing_ok=True)
+
+
+def _shown(folder: Path) -> list[Path]:
+    """The figures and tables of a report, from its folder on."""
+    return sorted(
+        path.relative_to(folder) for part in ("figures", "tables") for path in folder.glob(f"{part}/*")
+    )
 
 
 def _write_if_new(path: Path, data: bytes) -> None:
@@ -313,5 +319,5 @@ def _write_if_new(path: Path, data: bytes) -> None:
         folders.write_atomically(path, data)
 
 
-def _slug(label: str) -> str:
+def slug(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")

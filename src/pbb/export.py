@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import yaml
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import load
+from pbb.experiment import load, slug
 from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
 from pbb.recipe_graph import readers
@@ -97,15 +98,19 @@ def run_program(ask="recite"):
 '''
 
 
-def export(run: Path, arm: str, out: Path, seed: int | None = None) -> Path:
-    """Write the folder for the first seed of an arm, or for another; returns it.
+def export(
+    run: Path, arm: str, out: Path, seed: int | None = None, tell: Callable[[str], None] = lambda line: None
+) -> Path:
+    """Write the folder for the first seed of an arm, or for another; returns it. `tell` takes what there is to say of it, a line each.
 
     Raises:
         PbbError: `out` is there already, the arm is not finished, or it is the untrained model.
     """
     if out.exists():
         raise PbbError(f"export: {out} is there already: name a folder that is not")
-    evaluation, _ = find_evaluation(run, arm, seed)
+    evaluation, note = find_evaluation(run, arm, seed)
+    if note:
+        tell(note)
     record = folders.read_json(evaluation / "inputs.json")
     if "model" not in record["parents"]:
         raise PbbError(f"export: arm {arm} is the untrained model: choose one with stages")
@@ -122,8 +127,13 @@ def export(run: Path, arm: str, out: Path, seed: int | None = None) -> Path:
             shutil.copytree(trained / "adapter", made / "adapter")
         shutil.copy(run / "recipe.yaml", made)
         results = folders.read_json(run / "scores.json")
-        if isinstance(results, dict):
+        if isinstance(results, dict) and evaluation.name in _scored(results):
             shutil.copy(run / "scores.json", made)
+        elif isinstance(results, dict):
+            tell(
+                f"{run / 'scores.json'} is of another model of this arm and left out: `pbb run` makes it anew"
+            )
+            results = None
         (made / "README.md").write_text(
             _card(recipe, arm, record, results or {"scores": []}), encoding="utf-8"
         )
@@ -131,6 +141,11 @@ def export(run: Path, arm: str, out: Path, seed: int | None = None) -> Path:
         _tasks(recipe, steps, record, made, made / "lm-eval")
         made.rename(out)
     return out
+
+
+def _scored(results: dict[str, Any]) -> set[str]:
+    """The folders of the evaluations that scores are of."""
+    return {str(step["step"]) for step in results.get("cost", {}).get("steps", [])}
 
 
 def push(folder: Path, repository: str, private: bool) -> str:
@@ -160,6 +175,7 @@ def _read(recipe: Recipe, arm: str) -> str:
 def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
     seed = record["config"]["seed"]
     header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
+    asked = next((ask for ask in record["config"]["evaluation"]["asks"] if ask != "recall"), "direct")
     start = recipe.start(arm)
     if start not in (*EMBEDDED, "smollm2") and not Path(start).exists():
         header["base_model"] = start.partition("@")[0]
@@ -179,10 +195,10 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
             *rows,
             "\n`lm-eval/` holds the same questions for lm-evaluation-harness:\n",
             "```sh\npip install 'pbb[eval]'\nlm_eval --model hf --model_args pretrained=.,dtype=float32 --include_path lm-eval "
-            f"--apply_chat_template --tasks {_task(recipe, record['config']['evaluation']['asks'][0])}\n```\n",
+            f"--apply_chat_template --tasks {_task(recipe, asked)}\n```\n",
             "and for Inspect:\n",
             "```sh\npip install 'pbb[eval]'\n"
-            f"inspect eval inspect_task.py -T ask={record['config']['evaluation']['asks'][0]} "
+            f"inspect eval inspect_task.py -T ask={asked} "
             "--model hf/this -M model_path=. -M tokenizer_path=. -M do_sample=false\n```\n",
         ]
     )
@@ -204,7 +220,7 @@ def _data(recipe: Recipe, steps: Path, record: dict[str, Any], trained: Path, ou
         trained = steps / parents["model"]
     for number, folder in enumerate(chain, 1):
         stage = folders.read_json(folder / "inputs.json")["config"]["stage"]
-        files.append(out / f"documents-{number}-{stage}.jsonl")
+        files.append(out / f"documents-{number}-{slug(stage)}.jsonl")
         shutil.copy(folder / "documents.jsonl", files[-1])
     write_card(recipe.title, recipe.about, files, out)
 

@@ -162,6 +162,11 @@ def locked(folder: Path, waiting: Callable[[str], None], owner: str, patience: f
         yield
 
 
+def unlock(folder: Path) -> None:
+    """Remove the file by which `locked` holds a folder that is no more, before it lets go of it."""
+    _lock_of(folder).unlink(missing_ok=True)
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -78,7 +78,7 @@ class Stage(Strict):
     method: Literal["sft", "grpo", "dpo"] = Field("sft", exclude_if=lambda method: method == "sft")
     grpo: Grpo | None = Field(None, exclude_if=lambda dials: dials is None)
     dpo: Dpo | None = Field(None, exclude_if=lambda dials: dials is None)
-    batch_size: int = Field(BATCH, gt=0)
+    batch_size: int = Field(BATCH, gt=0, le=MOST)
     learning_rate: float = Field(1e-3, gt=0)
     warmup: int = Field(50, ge=0)
     decay: float = Field(0.3, ge=0, le=1)

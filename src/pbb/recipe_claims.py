@@ -77,7 +77,7 @@ class Sampled(Strict):
     """How many answers are drawn of a question beside the greedy one, and at what temperature."""
 
     samples: int = Field(ge=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, ge=0.01, le=10)
 
 
 class Evaluation(Strict):
@@ -105,6 +105,8 @@ class Evaluation(Strict):
 
     @model_validator(mode="after")
     def _drawn(self) -> Evaluation:
+        if again := [ask for ask in WAYS if self.asks.count(ask) > 1]:
+            raise ValueError(f"asks: {again[0]} is there twice: give each way once")
         if self.sampled and set(self.asks) == {"recall"}:
             raise ValueError("sampled: recall has no value to be right about: give another way of asking too")
         return self

@@ -8,6 +8,7 @@ Contract: two arms, or two recipes, that describe the same work get the same ste
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,10 @@ def graph(recipe: Recipe) -> list[Step]:
                 if chain not in chains:
                     last = documents[chain[-1]]
                     chains[chain] = _training(recipe, chain, seed, last, model, identities[start])
-                    trainings[f"{_named(recipe, chain)}, seed {seed}"] = chains[chain]
+                    label = f"{_named(recipe, chain)}, seed {seed}"
+                    while label in trainings:  # a stage may be called as a model is
+                        label += " (another)"
+                    trainings[label] = chains[chain]
                 model = chains[chain]
             evaluations[f"{arm_name}-{seed}"] = _evaluation(
                 recipe, arm_name, seed, programs, model, identities[start]
@@ -178,19 +182,20 @@ def command(recipe: Recipe, run: Path | None = None) -> str:
     run = run or Path("runs", recipe.name, recipe.hash())
     out = run.parent.parent
     elsewhere = "" if out == Path("runs") else f" --out {quote(str(out))}"
-    model = "" if recipe.model == "base" else f" --model {recipe.model}"
+    model = "" if recipe.model == "base" else f" --model {quote(recipe.model)}"
     count = len(recipe.seeds)
     seeds = f" --seeds {count}" if recipe.seeds == list(range(count)) else f" --set 'seeds={recipe.seeds}'"
     seeds = "" if recipe.seeds == [0] else seeds
     launch = f" --launch {'fsdp' if recipe.fsdp else 'torchrun'} --processes {recipe.processes}"
     launch = launch if recipe.processes > 1 else ""
     if recipe.name in shipped():
-        same = load(
-            recipe.name, [f"seeds={recipe.seeds}"], None if recipe.model == "base" else recipe.model, None
-        )
-        same = same.model_copy(update={"processes": recipe.processes, "fsdp": recipe.fsdp})
-        if same.hash() == recipe.hash():
-            return f"pbb run {recipe.name}{model}{seeds}{launch}{elsewhere}"
+        with suppress(PbbError):  # the shipped one may have no sizes for this model
+            same = load(
+                recipe.name, [f"seeds={recipe.seeds}"], None if recipe.model == "base" else recipe.model, None
+            )
+            same = same.model_copy(update={"processes": recipe.processes, "fsdp": recipe.fsdp})
+            if same.hash() == recipe.hash():
+                return f"pbb run {recipe.name}{model}{seeds}{launch}{elsewhere}"
     return f"pbb run {quote(str(run / 'recipe.yaml'))}{elsewhere}"
 
 

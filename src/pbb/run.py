@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,9 @@ class _Engine:
     def execute(self) -> Outcome:
         begun = time.monotonic()
         self.done = {step.hash for step in self.steps if folders.state(self.folder(step)) == "done"}
+        for step in self.steps:  # left where a kill struck just after the last word
+            if step.hash in self.done:
+                shutil.rmtree(self.folder(step) / folders.RESUME_FROM, ignore_errors=True)
         self.display.begin(len(self.steps), len(self.done))
         if len(self.done) < len(self.steps):
             (self.run_dir / "steps").mkdir(parents=True, exist_ok=True)

@@ -23,11 +23,16 @@ def find_run(text: str, out: str | Path = "runs") -> Path:
         known = sorted({file.parent.parent.name for file in Path(out).glob("*/*/recipe.yaml")})
         there = f"there are runs of {', '.join(known)}" if known else "start one with `pbb run`"
         raise PbbError(f"run: {text}: no run directory, and no run of that name under {out}/: {there}")
+    return max(runs, key=_age)
 
-    def age(run: Path) -> tuple[bool, float]:
-        return (run / "scores.json").is_file(), max(file.stat().st_mtime for file in run.iterdir())
 
-    return max(runs, key=age)
+def _age(run: Path) -> tuple[bool, int]:
+    """Whether it is finished, and when it was asked for last; `pbb run` notes that on its recipe."""
+    try:
+        asked = (run / "recipe.yaml").stat().st_mtime_ns
+    except OSError:  # removed meanwhile
+        asked = 0
+    return (run / "scores.json").is_file(), asked
 
 
 def latest_runs(out: Path) -> list[Path]:
@@ -43,8 +48,7 @@ def latest_runs(out: Path) -> list[Path]:
                 f"report: {file} is damaged ({' '.join(str(e).split())}): delete its folder"
             ) from e
         latest.setdefault((file.parent.parent.name, model), []).append(file.parent)
-    age = lambda run: ((run / "scores.json").is_file(), (run / "recipe.yaml").stat().st_mtime_ns)  # noqa: E731
-    return [max(runs, key=age) for _, runs in sorted(latest.items())]
+    return [max(runs, key=_age) for _, runs in sorted(latest.items())]
 
 
 def find_evaluation(run: Path, arm: str, seed: int | None = None) -> tuple[Path, str | None]:

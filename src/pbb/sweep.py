@@ -27,7 +27,7 @@ from typing import Any, Literal, Protocol
 from pbb import folder as folders
 from pbb.durations import shown
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, graph_of, load, publish, settle, share, tell_environment
+from pbb.experiment import as_yaml, graph_of, load, notices, publish, settle, share, tell_environment
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
@@ -41,12 +41,13 @@ PAUSE = 0.2
 
 @dataclass
 class Point:
-    """One setting of the keys, with its recipe and all its steps."""
+    """One setting of the keys, with its recipe, all its steps, and what is said of its data beforehand."""
 
     settings: dict[str, Any]
     recipe: Recipe
     steps: list[Step]
     failed: str | None = None
+    said: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -111,10 +112,13 @@ def points(
     found = []
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        changes = [*settings, *(f"{key}={json.dumps(value, default=str)}" for key, value in chosen.items())]
+        changes = [
+            *settings,
+            *(f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in chosen.items()),
+        ]
         loaded = load(recipe, changes, model, seeds)
         settle(loaded)
-        found.append(Point(chosen, loaded, graph_of(loaded)))
+        found.append(Point(chosen, loaded, graph_of(loaded), said=notices(loaded)))
     return found
 
 
@@ -132,6 +136,8 @@ def sweep(
     Raises:
         PbbError: memory is too small for a point, or an optional package is missing. Stopped: by Ctrl-C.
     """
+    for line in dict.fromkeys(line for point in found for line in point.said):
+        display.line(line)
     root = (out / found[0].recipe.name / "sweep").absolute()
     (root / "steps").mkdir(parents=True, exist_ok=True)
     progress = Progress(root, found)

@@ -333,6 +333,15 @@ def test_an_honest_run_agrees(finished: tuple[Path, str], place: Path) -> None:
         assert any(words in check for check in checks), words
 
 
+def test_a_run_is_called_by_its_own_name_from_within_too(finished: tuple[Path, str], place: Path) -> None:
+    link = place / "link"
+    link.symlink_to(finished[0])
+    for where in (finished[0], link):
+        code, out, _ = pbb_says("audit", ".", "--only", "score", "--json", cwd=where)
+        said = {row["check"]: row["verdict"] for row in json.loads(out)}
+        assert code == 0 and said["recipe.yaml is the recipe of this folder"] == "agrees"
+
+
 @pytest.mark.parametrize("fraud", FRAUDS, ids=lambda fraud: fraud.__name__)
 def test_a_fraud_is_found(fraud: Callable[[Path], Path | None], copy: Path) -> None:
     kind, words = FRAUDS[fraud]

@@ -127,6 +127,23 @@ def test_inspect_gives_our_accuracy(
     assert found == pytest.approx(rows.correct.mean(), abs=1 / len(rows))
 
 
+def test_scores_of_another_model_are_not_given_to_this_one(
+    finished: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after an update of pbb that a run was stopped in; and a stage's name may be no name of a file."""
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run, symlinks=True)
+    evaluation, _ = find_evaluation(run, "proactive")
+    scores = json.loads((run / "scores.json").read_text())
+    for step in scores["cost"]["steps"]:
+        step["step"] = step["step"].replace(evaluation.name, "evaluate-0123")
+    (run / "scores.json").write_text(json.dumps(scores))
+    assert main(["export", str(run), "proactive", str(tmp_path / "model")]) == 0
+    assert f"{run / 'scores.json'} is of another model of this arm and left out" in capsys.readouterr().err
+    assert not (tmp_path / "model" / "scores.json").exists()
+    assert "| recite | source_only |" not in (tmp_path / "model" / "README.md").read_text()
+
+
 def test_what_cannot_be_exported_is_refused(
     exported: Path, finished: tuple[Path, str], tmp_path: Path, refused: Refused
 ) -> None:

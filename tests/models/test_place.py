@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pbb.models import place
 from pbb.models.place import BASE, EMBEDDED, architecture, local
 
 Refused = Callable[..., AbstractContextManager[None]]
@@ -74,3 +75,20 @@ def test_an_unknown_architecture_is_refused(
     (tmp_path / "config.json").write_text(json.dumps(config))
     with refused("model: mine", says):
         architecture("mine", tmp_path)
+
+
+def test_smollm2_is_itself_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of runs or an exported model may be called so: neither its weights nor what it lacks is SmolLM2's."""
+    from pbb.durations import training
+    from pbb.recipe_file import load
+
+    monkeypatch.chdir(tmp_path)
+    before = load("arithmetic", model="smollm2")
+    told = training(before.stages["learn"], 100, "smollm2")
+    (tmp_path / "smollm2").mkdir()
+    (tmp_path / "smollm2" / "model.safetensors").write_bytes(b"few")
+    assert not place.small("smollm2")
+    assert load("arithmetic", model="smollm2") == before
+    assert training(before.stages["learn"], 100, "smollm2") == told

@@ -63,6 +63,8 @@ def small(name: str) -> bool:
     """Whether a model is of the size of those that come with pbb, so that as many train side by side as there are cores."""
     if name in EMBEDDED:
         return True
+    if name == "smollm2":
+        return False
     weights = list(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
     return 0 < sum(path.stat().st_size for path in weights) <= SMALL
 

@@ -26,7 +26,7 @@ class Dpo(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     group_size: int = Field(8, ge=2)
-    temperature: float = Field(1.0, gt=0, le=10)
+    temperature: float = Field(1.0, ge=0.01, le=10)
     max_tokens: int = Field(128, ge=1)
     beta: float = Field(0.1, ge=0, le=10)
     likelihood: float = Field(0.0, ge=0, le=10)

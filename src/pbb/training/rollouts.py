@@ -35,7 +35,7 @@ class Grpo(BaseModel):
     prompts_per_step: int = Field(8, ge=1)
     steps: int | None = Field(None, ge=1)
     iterations: int = Field(1, ge=1)
-    temperature: float = Field(1.0, gt=0, le=10)
+    temperature: float = Field(1.0, ge=0.01, le=10)
     kl: float = Field(0.0, ge=0, le=10)
     clip: float = Field(0.2, gt=0, lt=1)
     loss_type: Literal["dapo", "grpo", "dr_grpo"] = "dapo"
