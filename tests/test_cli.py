@@ -439,3 +439,10 @@ def test_bars_of_libraries_are_for_terminals() -> None:
     code = "from pbb.cli import main; main(['recipes']); from tqdm.auto import tqdm; list(tqdm(range(3)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stderr == ""
+
+
+def test_blank_lines_between_records_are_no_records(tmp_path: Path, capfd: Capture) -> None:
+    """As where a recipe reads the file."""
+    (tmp_path / "some.jsonl").write_text('\n{"name": "a"}\n\n{"name": "b"}\n{"name": "c"}\n')
+    code, out, _ = said(capfd, "data", "show", str(tmp_path / "some.jsonl"), "-n", "2")
+    assert code == 0 and "2  a" in out and "4  b" in out and "5  c" not in out

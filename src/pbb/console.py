@@ -9,6 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -209,7 +210,8 @@ def print_records(path: str, count: int) -> None:
     """The first `count` records of a programs.jsonl or documents.jsonl; PbbError where a line is none."""
     out = console()
     with open(path, "rb") as file:
-        for number, line in zip(range(1, count + 1), file, strict=False):
+        written = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        for number, line in islice(written, count):
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):

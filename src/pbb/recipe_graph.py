@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from pbb import folder as folders
 from pbb.durations import answering, training
 from pbb.errors import PbbError
 from pbb.estimate import places
@@ -355,5 +356,5 @@ def _identity(model: str) -> dict[str, str]:
     more = () if model in EMBEDDED else ("chat_template.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
     for path in [folder] if folder.is_file() else sorted(folder.glob("*")):
         if path.suffix in (".safetensors", ".json", ".gguf") or path.name in more:
-            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+            digest.update(path.name.encode() + bytes.fromhex(folders.digest(path)))
     return {"model": model, "digest": digest.hexdigest()[:16]}

@@ -110,6 +110,13 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert before == digest(chat(path, count=3))
     write(path, list(ROWS[1:]))
     assert digest(chat(path)) != before
+    places = []
+    for folder in ("train", "test"):  # of a folder its files' places as well
+        (tmp_path / "of" / folder).mkdir(parents=True)
+        moved = write(tmp_path / "of" / folder / "chats.jsonl", list(ROWS))
+        places.append(digest(chat(tmp_path / "of")))
+        moved.unlink()
+    assert places[0] != places[1]
 
 
 def test_chats_stand_between_the_documents_of_a_stage(programs: list[Program], tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def digest(chat: Chat) -> str:
     here = Path(chat.path)
     found = hashlib.sha256(chat.split.encode())
     for path in [here] if here.is_file() else sorted(p for p in here.rglob("*") if p.is_file()):
-        found.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        name = path.relative_to(here).as_posix() if path != here else path.name
+        found.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()[:16]
 
 
