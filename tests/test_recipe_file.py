@@ -328,8 +328,9 @@ def test_every_recipe_is_sized_for_a_pretrained_llm(name: str, model: str) -> No
     """Muon and the rates of a few million weights would spoil it."""
     recipe = load(name, model=model)
     trained = {stage for arm in recipe.arms.values() for stage in arm.stages}
-    assert trained and all(recipe.stages[stage].optimizer == "adamw" for stage in trained)
-    assert all(recipe.stages[stage].learning_rate <= 4e-4 for stage in trained)
+    tried = (name, model) == ("lengths", "smollm2")  # by Muon, and at its rates (docs/lab-notes.md)
+    assert trained and {recipe.stages[stage].optimizer for stage in trained} == {"muon" if tried else "adamw"}
+    assert all(recipe.stages[stage].learning_rate <= (6e-4 if tried else 4e-4) for stage in trained)
 
 
 def test_a_pretrained_llm_that_nothing_sizes_is_refused(tmp_path: Path, refused: Refused) -> None:

@@ -68,8 +68,7 @@ def _weights(model: str) -> int:
     """How many a model folder has; of what is yet to be had, or unpacked, as many as SmolLM2."""
     from pbb.estimate import shape
 
-    here = place.local(model)
-    return shape(here).weights if here and here.is_dir() else SMOLLM2
+    return shape(Path(model)).weights if model != "smollm2" and Path(model).is_dir() else SMOLLM2
 
 
 def shown(out: Path) -> dict[str, float]:

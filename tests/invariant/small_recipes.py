@@ -160,6 +160,6 @@ def recipe(family: str, folder: Path) -> Recipe:
         if family == "leetcode"
         else {"calls": 5, "direct_calls": 6},
         "stages": stages,
-        "arms": {"proactive": {"stages": ["learn", "read"]}},
+        "arms": {name: {"stages": [name]} for name in stages},  # documents are made for stages that arms use
     }
     return Recipe.model_validate(made)
