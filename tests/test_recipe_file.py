@@ -401,6 +401,10 @@ def test_names_that_claims_take_otherwise_are_refused(refused: Refused) -> None:
         ({"hypothesis": None}, "hypothesis"),
         ({"models": {"base": {"arms": {"proactiv": None}}}}, "models.base.arms.proactiv"),
         ({"models": {"owner/big": {"stages": {"reed": None}}}}, "models.owner/big.stages.reed"),
+        ({"stages": {"read": {"exposurs": None}}}, "stages.read.exposurs"),
+        ({"arms": {"proactive": {"stage": None}}}, "arms.proactive.stage"),
+        ({"evaluation": {"phrasng": None}}, "evaluation.phrasng"),
+        ({"data": {"nonsense": None}}, "data.nonsense"),
     ],
 )
 def test_a_key_that_is_nowhere_there_cannot_be_taken_away(
@@ -465,23 +469,6 @@ def test_an_arm_and_a_stage_can_be_made_whole_by_an_override(path: Path) -> None
         ["stages.slow={like: read, learning_rate: 0.1}", "arms.slow={stages: [slow]}", "arms.untrained=~"],
     )
     assert made.arms["slow"].stages == ["slow"] and list(made.arms) == ["proactive", "slow"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "where"),
-    [
-        ({"stages": {"read": {"exposurs": None}}}, "stages.read.exposurs"),
-        ({"arms": {"proactive": {"stage": None}}}, "arms.proactive.stage"),
-        ({"evaluation": {"phrasng": None}}, "evaluation.phrasng"),
-        ({"data": {"nonsense": None}}, "data.nonsense"),
-    ],
-)
-def test_a_key_of_a_stage_or_of_data_that_is_none_cannot_be_taken_away(
-    changes: dict[str, Any], where: str, path: Path, tmp_path: Path, refused: Refused
-) -> None:
-    over = written(tmp_path, {"extends": path.name, "title": "Over", **changes}, "over.yaml")
-    with refused(f"over.yaml: {where}: null takes away what is there"):
-        load(str(over))
 
 
 def test_characters_that_json_writes_as_halves_are_whole_and_a_half_is_refused(

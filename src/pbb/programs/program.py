@@ -177,8 +177,7 @@ class Program(BaseModel):
         """What executes calls (see `pbb.programs.sandbox`): source, entry, and their inputs; keyword arguments go by a function of their own."""
         if not any(e.kwargs for e in calls):
             return self.definitions(), self.entry, [list(e.args) for e in calls]
-        by_way = f"\ndef _pbb_called(args, kwargs):\n    return {self.entry}(*args, **kwargs)\n"
-        return self.definitions() + by_way, "_pbb_called", [[list(e.args), e.kwargs] for e in calls]
+        return *with_keywords(self.definitions(), self.entry), [[list(e.args), e.kwargs] for e in calls]
 
     def definitions(self) -> str:
         """All source that running it takes: that of its parts, then its own, which for one that is only named is made here."""
@@ -260,6 +259,11 @@ def _record(p: Program) -> dict[str, Any]:
             if isinstance(step, dict) and step["test"] is None:
                 del step["test"], step["outcome"]
     return record
+
+
+def with_keywords(source: str, entry: str) -> tuple[str, str]:
+    """A source with a function, and that function's name, which calls `entry` with a list of arguments and a dict of keyword arguments."""
+    return f"{source}\ndef _pbb_called(args, kwargs):\n    return {entry}(*args, **kwargs)\n", "_pbb_called"
 
 
 def read_programs(path: Path) -> list[Program]:

@@ -17,15 +17,11 @@ from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import ENTRY, observed
 from pbb.programs.own_lines import shape
-from pbb.programs.program import Example, Program
+from pbb.programs.program import Example, Program, with_keywords
 from pbb.programs.sandbox import Job
 
 ASKED = 5
 SECONDS = 5.0
-WITH_KEYWORDS = f"""
-def _pbb_asked(args, kwargs):
-    return {ENTRY}(*args, **kwargs)
-"""
 STEPS = 5_000  # a twin takes about as many as the program itself; any other mostly fails at once
 
 
@@ -82,11 +78,7 @@ def _run(
     taken = [{_kind(e) for e in p.examples} for p in programs]
     asked = [[e for e in calls.values() if _kind(e) in kinds] for kinds in taken]
     jobs: list[Job] = [
-        (
-            observed(p.source, p.entry, STEPS) + WITH_KEYWORDS,
-            "_pbb_asked",
-            [[e.args, e.kwargs] for e in tried],
-        )
+        (*with_keywords(observed(p.source, p.entry, STEPS), ENTRY), [[e.args, e.kwargs] for e in tried])
         for p, tried in zip(programs, asked, strict=True)
     ]
     results = []
