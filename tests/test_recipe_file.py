@@ -463,6 +463,44 @@ def test_an_override_that_would_make_something_of_a_misspelling_is_refused(
         load(str(written(tmp_path, recipe)), [item])
 
 
+def test_null_takes_away_what_is_nested_in_what_a_stage_is_like(tmp_path: Path) -> None:
+    stages = SMALL["stages"] | {
+        "first": {"like": "read", "programs": {"io": 2, "source_only": 1}},
+        "slow": {"like": "first", "programs": {"io": None}},
+    }
+    written(tmp_path, SMALL | {"stages": stages})
+    below = {
+        "extends": "small.yaml",
+        "title": "Over",
+        "stages": {"slow": {"programs": {"source_only": None}}},
+    }
+    assert load(str(tmp_path / "small.yaml")).stages["slow"].programs == {"source_only": 1}
+    assert load(str(written(tmp_path, below, "over.yaml"))).stages["slow"].programs == {}
+
+
+def test_null_takes_a_mapping_out_of_a_list_by_an_override() -> None:
+    whole = load("arithmetic")
+    less = load("arithmetic", ["hypotheses.0=null", "stages.learn.mix.1=~"])
+    assert less.hypotheses == whole.hypotheses[1:]
+    assert less.stages["learn"].mix == [whole.stages["learn"].mix[0], *whole.stages["learn"].mix[2:]]
+
+
+def test_whole_numbers_are_decimal(path: Path, refused: Refused) -> None:
+    assert load(str(path), ["seeds=[010, 0]"]).seeds == [10, 0]
+    with refused("--set seeds=[1:30]", "seeds.0"):
+        load(str(path), ["seeds=[1:30]"])
+
+
+def test_a_model_folder_is_one_with_a_slash_at_its_end_or_without(path: Path) -> None:
+    recipe = load(str(path), ["arms.proactive.model=bases/x", "arms.untrained.model=bases/x/"])
+    assert recipe.starts() == ["bases/x"]
+
+
+def test_no_more_questions_are_counted_than_there_are_held_out_inputs(path: Path) -> None:
+    most, more = (load(str(path), [f"evaluation.calls={n}"]) for n in (load(str(path)).data.test_inputs, 90))
+    assert most.questions("proactive") == more.questions("proactive")
+
+
 def test_an_arm_and_a_stage_can_be_made_whole_by_an_override(path: Path) -> None:
     made = load(
         str(path),

@@ -10,7 +10,7 @@ import json
 from itertools import accumulate
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share, Some, span
@@ -32,6 +32,8 @@ class Phrasings(Strict):
     response: int = Field(20, ge=1)
 
 
+Model = Annotated[str, AfterValidator(lambda name: name.rstrip("/") or name)]
+"""A model's name or folder: `bases/x` and `bases/x/` are one."""
 BATCH = 16
 MOST = 1_000_000  # documents of a program in one part of a mix, so that every number made of it is finite
 
@@ -147,7 +149,7 @@ class Arm(Strict):
 
     stages: list[str] = Field(default_factory=list)
     about: str = ""
-    model: str | None = Field(None, exclude_if=lambda name: name is None)
+    model: Model | None = Field(None, exclude_if=lambda name: name is None)
     represent: Representation | None = Field(None, exclude_if=lambda form: form is None)
     programs: dict[Group, Some] = Field(default_factory=dict, exclude_if=lambda some: not some)
 
@@ -161,7 +163,7 @@ class Recipe(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     title: str
     about: str = ""
-    model: str = "base"
+    model: Model = "base"
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(default_factory=lambda: [0], min_length=1)
     data: AnyData = Field(default_factory=Arithmetic)
     templates: Phrasings = Field(default_factory=Phrasings)
@@ -407,8 +409,11 @@ class Recipe(Strict):
         """How many answers an evaluation has of an arm: one to each question, and those that are sampled."""
         e, shown = self.evaluation, self.shown(arm)
         drawn = e.sampled.samples if e.sampled else 0
-        direct = sum(ask.endswith("direct") for ask in e.asks)
-        ways = direct * e.direct_calls + (len(e.asks) - direct - ("recall" in e.asks)) * e.calls
+        ways = sum(
+            min(e.direct_calls if ask.endswith("direct") else e.calls, self.data.test_inputs)
+            for ask in e.asks
+            if ask != "recall"
+        )
         total = 0
         for group in self.groups():
             count = len(span(shown.get(group), self.size(group)))

@@ -119,9 +119,9 @@ def _whole(text: str) -> str:
         raise ValueError(f"{text[:40]!a} holds half of a character: write it whole") from None
 
 
-def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+def _merge(into: dict[str, Any], changes: dict[str, Any], like: bool = False) -> None:
     """Deep update; a list or a value replaces what stood there, null takes it away: of a stage that is `like` another, what the other says too."""
-    like = "like" in into or "like" in changes
+    like = like or "like" in into or "like" in changes
     for key, value in changes.items():
         if value is None and like:
             into[key] = None
@@ -130,7 +130,7 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
         elif isinstance(value, dict):
             if not isinstance(into.get(key), dict):
                 into[key] = {}
-            _merge(into[key], value)
+            _merge(into[key], value, like)
         else:
             into[key] = value
 
@@ -145,7 +145,7 @@ def has(data: Any, keys: list[str]) -> bool:
 
 
 def put(data: Any, keys: list[str], value: Any, item: str) -> None:
-    """Set one nested key; a number walks into a list."""
+    """Set one nested key; a number walks into a list, of which null takes a mapping away."""
     if keys[0] in ("stages", "arms") and len(keys) > 2 and not has(data, keys[:2]):
         known = ", ".join(map(str, data.get(keys[0]) or {}))
         raise PbbError(f"--set {item[:80]}: no {keys[0][:-1]} {keys[1]!r}: {keys[0]} are {known}")
@@ -164,7 +164,10 @@ def put(data: Any, keys: list[str], value: Any, item: str) -> None:
             raise PbbError(f"--set {item}: there is nothing under {key!r}")
     last = keys[-1]
     if isinstance(data, list) and last.isdecimal() and int(last) < len(data):
-        data[int(last)] = value
+        if value is None and isinstance(data[int(last)], dict):
+            del data[int(last)]
+        else:
+            data[int(last)] = value
     elif isinstance(data, dict):
         data[last] = value
     else:
