@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pbb import audit_checks
-from pbb.audit import Finding, Made, again
+from pbb.audited import Finding, Made, again
 from pbb.documents.corpus import planted
 from pbb.evaluation import ask
 from pbb.evaluation.ask import Question, judge

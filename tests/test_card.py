@@ -30,7 +30,7 @@ def folder(programs: list[Program], tmp_path: Path) -> Path:
         tmp_path / "documents-learn-seed-0.jsonl",
     )
     files = [tmp_path / "programs-seed-0.jsonl", tmp_path / "documents-learn-seed-0.jsonl"]
-    write_card("A title", "What it is.", files, tmp_path)
+    write_card("A title", "What it is.", files, tmp_path, True)
     return tmp_path
 
 
@@ -69,9 +69,22 @@ def test_composites_are_counted_as_what_they_are(programs: list[Program], tmp_pa
     ]
     write_documents(documents, tmp_path / "documents-learn-seed-0.jsonl")
     files = [tmp_path / "programs-seed-0.jsonl", tmp_path / "documents-learn-seed-0.jsonl"]
-    card = write_card("A title", "What it is.", files, tmp_path).read_text()
+    card = write_card("A title", "What it is.", files, tmp_path, True).read_text()
     assert "| programs | 4: 1 w/ IO, 1 w/o IO, 1 w/ IO, composed, 1 w/o IO, composed |" in card
     assert "| kinds | execution direct, w/ IO: 1, execution direct, w/ IO, composed: 1 |" in card
+
+
+def test_programs_of_others_have_no_licence_but_their_own(programs: list[Program], tmp_path: Path) -> None:
+    """Whatever word their family is; only what pbb made is pbb's."""
+    file = tmp_path / "programs-seed-0.jsonl"
+    write_programs([p.model_copy(update={"family": "mine", "origin": {}}) for p in programs[:2]], file)
+    for ours, header, row, origin in (
+        (True, "apache-2.0", "Apache-2.0: 2", "made by pbb, mine: 2"),
+        (False, "other", "unknown: 2", "mine: 2"),
+    ):
+        card = write_card("A title", "What it is.", [file], tmp_path, ours).read_text()
+        assert f"\nlicense: {header}\n" in card.replace("---\n", "\n")
+        assert f"| licence | {row} |" in card and f"| origin | {origin} |" in card
 
 
 def test_the_card_counts_what_is_there(folder: Path, programs: list[Program]) -> None:

@@ -199,6 +199,14 @@ def test_answers_by_vllm_are_refused_before_training_where_there_is_none(
         preflight(recipe.model_copy(update={"evaluation": asked}), 1)
 
 
+def test_rollouts_by_vllm_are_refused_before_training_where_there_is_none(refused: Refused) -> None:
+    asked = "stages.run-grpo-2.grpo.vllm=true"
+    with refused("grpo.vllm", "GPU", "pip install"):
+        preflight(load("retroactive", [asked]), 1)
+    unused = ["arms.retroactive-grpo-2=null", "arms.grpo-without-source=null"]
+    preflight(load("retroactive", [asked, *unused]), 1)
+
+
 def test_each_process_holds_the_model_and_its_share_of_a_batch(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
 ) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from pbb import folder as folders
 from pbb import machine
-from pbb.experiment import graph_of, load
 from pbb.findings import FINDINGS, plan
 from pbb.graph import Step
-from pbb.recipe_file import shipped
+from pbb.recipe_file import load, shipped
+from pbb.recipe_graph import graph
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -44,7 +44,7 @@ def test_a_stage_that_recipes_share_is_counted_once(tmp_path: Path) -> None:
 
 def test_what_is_there_is_not_planned(tmp_path: Path) -> None:
     recipe = load("arithmetic", [], None, 1)
-    steps = graph_of(recipe)
+    steps = graph(recipe)
     learn = next(step for step in steps if step.label == "train learn, seed 0")
     report = steps[-1]
     for step in (learn, report):

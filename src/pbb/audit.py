@@ -9,54 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from pbb import audit_checks as checks
 from pbb import folder as folders
+from pbb import recipe_graph
+from pbb.audited import Finding, Made, Verdict
 from pbb.errors import PbbError
 from pbb.graph import Step
-from pbb.progress import Progress
+from pbb.recipe_file import load
 
-Verdict = Literal["agrees", "differs", "not checked"]
 Report = Callable[[float, float, str], None]
-TEXTS = 12
-"""Questions of each evaluation that its checkpoint is asked again."""
-SAME = 0.75
-"""Share of them that must come out to the letter: other batches round otherwise, another checkpoint says something else."""
-WIDTH = (0.5, 2.0)
-"""How the reported interval may be wider or narrower than the one by other means, where both are estimates."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was held against what, with the verdict and its evidence in one line."""
-
-    check: str
-    verdict: Verdict
-    detail: str
-
-
-@dataclass(frozen=True)
-class Made:
-    """A step's folder in the run, its record, and the step of today's graph if it is the same."""
-
-    folder: Path
-    record: dict[str, Any]
-    step: Step | None
-    why: str
-    """Why there may be no such step today."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return dict(self.record["config"])
-
-    def parent(self, name: str) -> Path | None:
-        """The folder of a parent, by the name of the input."""
-        found = self.record["parents"].get(name)
-        return self.folder.parent / found if found else None
 
 
 def audit(
@@ -67,16 +32,13 @@ def audit(
     Raises:
         PbbError: it holds no recipe that loads, or there is no such kind.
     """
-    from pbb import audit_checks as checks
-    from pbb.experiment import graph_of, load
-
     if unknown := [kind for kind in only if kind not in checks.KINDS]:
         raise PbbError(f"audit: no kind of step {unknown[0]!r}: choose from {', '.join(checks.KINDS)}")
-    recipe = load(run / "recipe.yaml", [], None, None)
+    recipe = load(str(run / "recipe.yaml"))
     graph: dict[str, Step] = {}
     why = "made by other code than is installed now"
     try:
-        graph = {step.folder: step for step in graph_of(recipe)}
+        graph = {step.folder: step for step in recipe_graph.graph(recipe)}
     except PbbError as error:  # data or a model that is not where the run was made
         why = f"the steps of its recipe are not known here: {error}"
     records = {
@@ -196,22 +158,3 @@ def named(record: dict[str, Any]) -> str:
         separators=(",", ":"),
     )
     return f"{record['kind']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def again(m: Made, name: str, check: str) -> Finding:
-    """The step carried out anew in a folder of its own: is its file the same, byte for byte?
-
-    Not where its code has changed, nor where that would execute programs of others: whoever made the run allowed it, the auditor did not.
-    """
-    import importlib
-
-    if m.step is None:
-        return Finding(check, "not checked", m.why)
-    if m.config.get("data", {}).get("allow_code"):
-        return Finding(check, "not checked", "programs of others are not executed by an audit")
-    module, _, function = m.step.function.partition(":")
-    inputs = {key: m.folder.parent / folder for key, folder in m.record["parents"].items()}
-    with tempfile.TemporaryDirectory() as folder:
-        getattr(importlib.import_module(module), function)(m.config, inputs, Path(folder), Progress())
-        same = (Path(folder) / name).read_bytes() == (m.folder / name).read_bytes()
-    return Finding(check, "agrees" if same else "differs", f"{name}, byte for byte")

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pbb.audit import SAME, TEXTS, WIDTH, Finding, Made, Verdict, again
+from pbb.audited import Finding, Made, Verdict, again
 from pbb.documents.corpus import read_documents
 from pbb.documents.leaks import leaks
 from pbb.evaluation.answer import parse
 from pbb.evaluation.recount import cells, verdict
+from pbb.programs.families import FAMILIES
 from pbb.programs.program import Program, read_programs
 from pbb.programs.sandbox import Worker
 from pbb.report.numbers import csv_files, curve_files
@@ -23,8 +24,12 @@ from pbb.report.numbers import csv_files, curve_files
 if TYPE_CHECKING:
     from pbb.evaluation.ask import Question
 
-OURS = ("arithmetic", "ciphers", "grammars")
-"""Families whose programs pbb wrote: only those are executed here."""
+TEXTS = 12
+"""Questions of each evaluation that its checkpoint is asked again."""
+SAME = 0.75
+"""Share of them that must come out to the letter: other batches round otherwise, another checkpoint says something else."""
+WIDTH = (0.5, 2.0)
+"""How the reported interval may be wider or narrower than the one by other means, where both are estimates."""
 PUBLISHED = ("report.html", "figures/*.svg", "figures/*.csv", "tables/*.csv")
 """What a run lays beside its recipe, of what its report wrote."""
 MANY = 8
@@ -74,7 +79,8 @@ def programs(m: Made) -> Iterator[Finding]:
 
 def _ours(m: Made, anew: Finding) -> bool:
     """Whether the programs of a step are pbb's own, to the byte: a file that somebody made may say so of any program."""
-    return m.config["data"]["family"] in OURS and anew.verdict == "agrees"
+    dials = m.config["data"]
+    return FAMILIES[dials["family"]].model_construct(**dials).isolate() is None and anew.verdict == "agrees"
 
 
 def documents(m: Made) -> Iterator[Finding]:

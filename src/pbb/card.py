@@ -23,11 +23,14 @@ LABELS = {
 }
 
 
-def write_card(title: str, about: str, files: Sequence[Path], out: Path) -> Path:
-    """Write README.md for files of programs (`programs*.jsonl`) and documents (all others) that lie in `out`."""
+def write_card(title: str, about: str, files: Sequence[Path], out: Path, ours: bool) -> Path:
+    """Write README.md for files of programs (`programs*.jsonl`) and documents (all others) that lie in `out`.
+
+    ours: whether pbb made the programs; others' have the licence that their origin tells, or an unknown one.
+    """
     configs = [{"config_name": f.stem, "data_files": [{"split": "train", "path": f.name}]} for f in files]
     programs = {f: read_programs(f) for f in files if f.name.startswith("programs")}
-    licenses = sorted({_license(p) for known in programs.values() for p in known})
+    licenses = sorted({_license(p, ours) for known in programs.values() for p in known})
     known = licenses[0].lower() if len(licenses) == 1 and licenses[0] in ("Apache-2.0", "MIT") else "other"
     header = {
         "license": known,
@@ -40,7 +43,7 @@ def write_card(title: str, about: str, files: Sequence[Path], out: Path) -> Path
         " ".join(about.split()) + "\n",
     ]
     for f in files:
-        parts.append(_programs(f, programs[f]) if f in programs else _documents(f))
+        parts.append(_programs(f, programs[f], ours) if f in programs else _documents(f))
     parts.append(
         "A value that JSON would change (a tuple, say) stands as a Python literal in the example's `exact` besides. "
         "Programs whose group is `source_only` (w/o IO) are never executed in any document.\n"
@@ -50,11 +53,11 @@ def write_card(title: str, about: str, files: Sequence[Path], out: Path) -> Path
     return path
 
 
-def _license(p: Program) -> str:
-    return str(p.origin.get("license", "unknown" if p.family in ("file", "python") else "Apache-2.0"))
+def _license(p: Program, ours: bool) -> str:
+    return str(p.origin.get("license", "Apache-2.0" if ours else "unknown"))
 
 
-def _programs(file: Path, programs: Sequence[Program]) -> str:
+def _programs(file: Path, programs: Sequence[Program], ours: bool) -> str:
     groups = Counter(str(p.group) for p in programs)
     rows = [
         (
@@ -73,8 +76,8 @@ def _programs(file: Path, programs: Sequence[Program]) -> str:
         ("length in statements", _counted(Counter(p.facts.length for p in programs))),
         ("lines of source", _spread([len(p.source.splitlines()) for p in programs])),
         ("operations", _counted(Counter(op for p in programs for op in p.facts.ops))),
-        ("origin", _counted(Counter(_origin(p) for p in programs))),
-        ("licence", _counted(Counter(map(_license, programs)))),
+        ("origin", _counted(Counter(_origin(p, ours) for p in programs))),
+        ("licence", _counted(Counter(_license(p, ours) for p in programs))),
     ]
     return _table(file, rows)
 
@@ -100,9 +103,11 @@ def _table(file: Path, rows: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _origin(p: Program) -> str:
+def _origin(p: Program, ours: bool) -> str:
     package = p.origin.get("package")
-    return f"{package} {p.origin.get('version', '')}".strip() if package else f"made by pbb, {p.family}"
+    if package:
+        return f"{package} {p.origin.get('version', '')}".strip()
+    return f"made by pbb, {p.family}" if ours else p.family
 
 
 def _counted(counts: Counter[str] | Counter[int]) -> str:

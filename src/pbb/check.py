@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from pbb.errors import PbbError
 from pbb.evaluation.answer import equal
+from pbb.programs.brought import defines
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -112,13 +113,12 @@ def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterato
             )
     known.append((number, p))
     try:
-        tree = ast.parse(p.source)
+        ast.parse(p.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         at = f"line {error.lineno} of the source: " if isinstance(error, SyntaxError) else ""
         yield Fault(number, name, "syntax", f"{at}{error.msg if isinstance(error, SyntaxError) else error}")
     else:
-        there = any(isinstance(node, ast.FunctionDef) and node.name == p.entry for node in tree.body)
-        if not there and not p.needs:
+        if not defines(p.source, p.entry) and not p.needs:
             yield Fault(number, name, "entry", f"the source defines no function {p.entry!r} at its top level")
     yield from _examples(number, p)
 

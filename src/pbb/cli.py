@@ -79,8 +79,9 @@ def run_command(
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, or continue it where it stopped; a finished one costs nothing to ask for again."""
-    from pbb.experiment import load, run_loaded
+    from pbb.experiment import run_loaded
     from pbb.progress import display
+    from pbb.recipe_file import load
 
     loaded = load(recipe, [*(settings or []), *launched(launch, processes)], model, seeds)
     result = run_loaded(loaded, out, workers, threads, display())
@@ -252,9 +253,10 @@ def recipes() -> None:
 @app.command()
 def show(recipe: RecipeName, model: Model = None, seeds: Seeds = None, settings: Settings = None) -> None:
     """Print a recipe with every default written out."""
-    from pbb.experiment import as_yaml, load
+    from pbb.experiment import as_yaml
+    from pbb.recipe_file import load
 
-    print(as_yaml(load(recipe, settings or [], model, seeds)), end="")
+    print(as_yaml(load(recipe, settings, model, seeds)), end="")
 
 
 @app.command()

@@ -68,10 +68,11 @@ def data_make(
     settings: Settings = None,
 ) -> None:
     """Make a recipe's programs and documents, and train nothing."""
-    from pbb.experiment import load, make_data, notices
+    from pbb.experiment import make_data, notices
     from pbb.progress import display
+    from pbb.recipe_file import load
 
-    loaded, shown = load(recipe, settings or [], model, seeds), display()
+    loaded, shown = load(recipe, settings, model, seeds), display()
     for line in notices(loaded):
         shown.line(line)
     for path in make_data(loaded, out, shown):

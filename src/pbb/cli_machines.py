@@ -79,13 +79,14 @@ def estimate(
     from pbb import machine
     from pbb.durations import expected, shown, training
     from pbb.estimate import gigabytes, needs, shape
-    from pbb.experiment import graph_of, load
     from pbb.graph import ordered, seconds_left
     from pbb.models import place
     from pbb.progress import duration
+    from pbb.recipe_file import load
+    from pbb.recipe_graph import graph
     from pbb.run import at_once
 
-    loaded = load(recipe, settings or [], model, seeds)
+    loaded = load(recipe, settings, model, seeds)
     device = machine.device_memory()
     free = machine.memory()[0] if device is None else device
     several, slower = len(loaded.starts()) > 1, shown(out)
@@ -99,7 +100,7 @@ def estimate(
         for start in loaded.starts()
         for need in needs(loaded.alone(start), shape(place.folder(start)), device is not None)
     ]
-    steps, places = ordered(graph_of(loaded)), at_once(None, 1)
+    steps, places = ordered(graph(loaded)), at_once(None, 1)
     seconds = seconds_left(steps, expected(steps, slower), (), places)
     if as_json:
         rows: list[dict[str, Any]] = [{**vars(need), "seconds": took} for need, took in found]

@@ -23,7 +23,7 @@ from pbb.programs.program import Example
 from pbb.progress import duration
 
 if TYPE_CHECKING:
-    from pbb.audit import Finding
+    from pbb.audited import Finding
     from pbb.estimate import Need
     from pbb.sweep import Progress
 

@@ -246,12 +246,13 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
     machine.enough(recipe.processes)
     if recipe.fsdp and not machine.devices():
         raise PbbError("fsdp: weights are shared out over GPUs, and there is none: give --launch torchrun")
-    if recipe.evaluation.vllm:
+    used = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    rolled = any((grpo := recipe.stages[name].grpo) and grpo.vllm for name in used)
+    if recipe.evaluation.vllm or rolled:
         from pbb.models.vllm import require
 
-        require()
+        require("grpo.vllm" if rolled else "evaluation.vllm")
     lines = []
-    used = {stage for arm in recipe.arms.values() for stage in arm.stages}
     alone = [name for name, stage in recipe.stages.items() if name in used and stage.method != "sft"]
     if recipe.processes > 1 and alone:
         lines.append(f"{', '.join(alone)}: trained in one process, not in {recipe.processes}")

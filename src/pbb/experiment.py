@@ -90,24 +90,21 @@ def run(
     overrides: values in place of the recipe's, also for inner keys: `run(**{"data.io": 20})`.
     Raises what `pbb.run.execute` raises, and PbbError where recipe or overrides are not valid.
     """
+    from pbb.recipe_file import load
+
     settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in overrides.items()]
-    return run_loaded(load(recipe, settings, model, seeds), out, workers, threads, display)
-
-
-def load(recipe: str | Path, settings: Sequence[str], model: str | None, seeds: int | None) -> Recipe:
-    """The recipe with `key=value` settings applied; PbbError where it is unknown or not valid."""
-    from pbb.recipe_file import load as load_recipe
-
-    return load_recipe(str(recipe), overrides=list(settings), model=model, seeds=seeds)
+    return run_loaded(load(str(recipe), settings, model, seeds), out, workers, threads, display)
 
 
 def run_loaded(
     recipe: Recipe, out: str | Path, workers: int | None, threads: int, display: Display | None
 ) -> RunResult:
     """`run`, for a recipe that is loaded already."""
+    from pbb.recipe_graph import graph
+
     places = at_once(workers, threads)
     settle(recipe)
-    steps = graph_of(recipe)
+    steps = graph(recipe)
     directory = Path(out) / recipe.name / recipe.hash()
     directory.mkdir(parents=True, exist_ok=True)
     _write_if_new(directory / "recipe.yaml", as_yaml(recipe).encode())
@@ -191,8 +188,9 @@ def _preflight(
 def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
     """Make the recipe's programs and documents only, as <step's label>.jsonl in `out`, with a card; returns the files."""
     from pbb.card import write_card
+    from pbb.recipe_graph import graph
 
-    steps = [step for step in graph_of(recipe) if step.kind in DATA_KINDS]
+    steps = [step for step in graph(recipe) if step.kind in DATA_KINDS]
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     work = out / ".making"  # stays where this is stopped, so that the same command continues
@@ -213,7 +211,7 @@ def make_data(recipe: Recipe, out: Path, display: Display | None) -> list[Path]:
     others = sorted(path.name for path in set(out.glob("*.jsonl")) - set(written))
     if others:
         tell(f"{out}: left as they were, of other recipes or sizes: {', '.join(others)}")
-    return [*written, write_card(recipe.title, recipe.about, written, out)]
+    return [*written, write_card(recipe.title, recipe.about, written, out, recipe.data.isolate() is None)]
 
 
 def as_yaml(recipe: Recipe) -> str:
@@ -259,13 +257,6 @@ def environment(threads: int) -> dict[str, Any]:
         "versions": versions,
         "command": sys.argv,
     }
-
-
-def graph_of(recipe: Recipe) -> list[Step]:
-    """Every step of the recipe; the import is here because it brings torch along."""
-    from pbb.recipe_graph import graph
-
-    return list(graph(recipe))
 
 
 def _git_revision() -> str | None:

@@ -26,9 +26,10 @@ import yaml
 
 from pbb import folder as folders
 from pbb.errors import PbbError
-from pbb.experiment import load, slug
+from pbb.experiment import slug
 from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
+from pbb.recipe_file import load
 from pbb.recipe_graph import readers
 from pbb.runs import find_evaluation
 
@@ -114,7 +115,7 @@ def export(
     record = folders.read_json(evaluation / "inputs.json")
     if "model" not in record["parents"]:
         raise PbbError(f"export: arm {arm} is the untrained model: choose one with stages")
-    recipe = load(run / "recipe.yaml", [], None, None)
+    recipe = load(str(run / "recipe.yaml"))
     steps = evaluation.parent
     trained = steps / record["parents"]["model"]
     if not (trained / "model").is_dir():
@@ -222,7 +223,7 @@ def _data(recipe: Recipe, steps: Path, record: dict[str, Any], trained: Path, ou
         stage = folders.read_json(folder / "inputs.json")["config"]["stage"]
         files.append(out / f"documents-{number}-{slug(stage)}.jsonl")
         shutil.copy(folder / "documents.jsonl", files[-1])
-    write_card(recipe.title, recipe.about, files, out)
+    write_card(recipe.title, recipe.about, files, out, recipe.data.isolate() is None)
 
 
 def _task(recipe: Recipe, ask: str) -> str:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pbb.durations import expected, shown
 from pbb.errors import PbbError
-from pbb.experiment import graph_of, load
 from pbb.graph import Step, ordered, seconds_left
 from pbb.models.place import local
 from pbb.recipe import Recipe
+from pbb.recipe_file import load
+from pbb.recipe_graph import graph
 
 FINDINGS: dict[str, str] = {
     "arithmetic": "Which stages does it take?",
@@ -81,7 +82,7 @@ def plan(names: Sequence[str], seeds: int, model: str | None, out: Path, workers
                 Planned(recipe, 0, 0, 0.0, lacks=f"{error}; pbb pretrain makes bases of other sizes")
             )
             continue
-        steps = ordered(graph_of(recipe))
+        steps = ordered(graph(recipe))
         missing = [step for step in steps if not _made(step, out / name / recipe.hash(), there)]
         seconds = seconds_left(steps, expected(missing, slower), (), workers)
         planned.append(Planned(recipe, len(steps), len(missing), seconds))

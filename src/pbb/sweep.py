@@ -27,10 +27,12 @@ from typing import Any, Literal, Protocol
 from pbb import folder as folders
 from pbb.durations import shown
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, graph_of, load, notices, publish, settle, share, tell_environment
+from pbb.experiment import as_yaml, notices, publish, settle, share, tell_environment
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
+from pbb.recipe_file import load
+from pbb.recipe_graph import graph
 from pbb.run import StepCrashed, Stopped, at_once, execute
 
 Where = Literal["local", "ray", "slurm"]
@@ -118,7 +120,7 @@ def points(
         ]
         loaded = load(recipe, changes, model, seeds)
         settle(loaded)
-        found.append(Point(chosen, loaded, graph_of(loaded), said=notices(loaded)))
+        found.append(Point(chosen, loaded, graph(loaded), said=notices(loaded)))
     return found
 
 

@@ -14,8 +14,9 @@ import pytest
 from running import pbb_says, step
 
 from pbb import folder as folders
-from pbb.audit import Finding, Made, audit
+from pbb.audit import audit
 from pbb.audit_checks import score
+from pbb.audited import Finding, Made
 from pbb.cli import main
 from pbb.errors import PbbError
 from pbb.progress import Progress
@@ -372,7 +373,7 @@ def test_what_is_elsewhere_is_not_made_again_and_the_rest_is_checked(
     def elsewhere(recipe: object) -> list[object]:
         raise PbbError("data.path: cannot read 'x.jsonl': No such file or directory: give a programs.jsonl")
 
-    monkeypatch.setattr("pbb.experiment.graph_of", elsewhere)
+    monkeypatch.setattr("pbb.recipe_graph.graph", elsewhere)
     findings = audit(copy)
     not_checked = [f for f in findings if f.verdict == "not checked"]
     assert [f for f in findings if f.verdict == "differs"] == []

@@ -102,7 +102,12 @@ def finished(
     steps = tmp_path / "steps"
     (steps / "programs-0").mkdir(parents=True)
     write_programs(programs, steps / "programs-0" / "programs.jsonl")
-    config = {"phrasings": "arithmetic", "templates": {"prompt": 20, "response": 20}, "seed": 0}
+    config = {
+        "phrasings": "arithmetic",
+        "templates": {"prompt": 20, "response": 20},
+        "evaluation": {},
+        "seed": 0,
+    }
     for arm, more, parents in (
         ("proactive", {}, {"model": "train-1"}),
         ("untrained", {"model": "base"}, {}),
@@ -138,6 +143,21 @@ def test_the_answers_stand_beside_the_truth(finished: Path, programs: list[Progr
             assert row["prompt"].endswith(tuple(templates("arithmetic").instructions[row["ask"]]))
         assert inquire(finished / "evaluate-proactive", e.call(p.name)) == rows
     json.dumps(rows)
+
+
+def test_it_is_asked_in_the_phrasing_of_the_evaluation(finished: Path, programs: list[Program]) -> None:
+    path = finished / "evaluate-proactive" / "inputs.json"
+    record = json.loads(path.read_text())
+    call = f"{programs[0].name}(7)"
+    for number in (1, 20):
+        record["config"]["evaluation"] = {"phrasing": number}
+        path.write_text(json.dumps(record))
+        whole = templates("arithmetic")
+        words = whole.pointers[number - 1].partition("{")[0]
+        for row in inquire(finished / "evaluate-proactive", call):
+            instructions = whole.instructions[row["ask"]]
+            assert row["prompt"].startswith(words)
+            assert row["prompt"].endswith(instructions[(number - 1) % len(instructions)])
 
 
 def test_the_arms_own_model_answers(finished: Path, programs: list[Program]) -> None:

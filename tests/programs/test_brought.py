@@ -71,6 +71,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "one call with two outputs": (with_row(args=[2], output=7), "f(2) stands there with two outputs, 6 and 7: take the wrong one out"),
     "one call with two outputs over both splits": (with_row(args=[9], output=0), "f(9) stands there with two outputs, 27 and 0"),
     "no such function": (record(source="def g(x):\n    return 3 * x\n"), "its source is no Python that defines 'f'"),
+    "no source": (record(source=""), "its source is no Python that defines 'f'"),
 }  # fmt: skip
 
 

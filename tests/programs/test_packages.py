@@ -15,7 +15,7 @@ from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
 from pbb.programs.package_place import locate
 from pbb.programs.package_source import Candidate, candidates, read
-from pbb.programs.packages import Harvest, facts, harvest, renamed, rounded
+from pbb.programs.packages import Harvest, facts, harvest, renamed, rounded, working
 from pbb.programs.program import Program, read_programs, write_programs
 from pbb.programs.sandbox import Outcome, Worker
 
@@ -235,6 +235,15 @@ def test_examples_are_many_various_and_split(found: dict[str, Program]) -> None:
 
 
 @walled
+def test_a_function_that_calls_itself_has_no_lines_of_working() -> None:
+    """They could not be told apart by call."""
+    source = "def f(n):\n    a = n * 2\n    if n > 1:\n        a = a + f(n - 1)\n    return a\n"
+    with Worker() as worker:
+        deep, flat = worker.trace_many([(source, "f", [n]) for n in (3, 1)], max_steps=99, seconds=5)
+    assert working(deep, "f") is None
+    assert working(flat, "f") == ["a = 2"]
+
+
 def test_origin_names_package_version_licence_and_place(found: dict[str, Program]) -> None:
     assert found["shout"].origin == {
         "package": "Mix", "version": "1.2", "license": "MIT", "module": "mix.words", "qualified": "mix.words.shout"

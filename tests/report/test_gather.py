@@ -12,7 +12,8 @@ from fake_run import Run
 
 from pbb.cli import main
 from pbb.errors import PbbError
-from pbb.experiment import as_yaml, load
+from pbb.experiment import as_yaml
+from pbb.recipe_file import load
 from pbb.report.gather import write_gathered
 from pbb.runs import latest_runs
 
@@ -67,7 +68,7 @@ def section(page: Path, title: str) -> str:
 
 def test_each_run_tells_the_command_that_makes_it_again(runs: Path) -> None:
     """Those that are not finished too; where the recipe does not load, that there is none."""
-    changed, unfinished = load("arithmetic", ["data.io=50"], None, None), load("programs", [], None, 3)
+    changed, unfinished = load("arithmetic", ["data.io=50"]), load("programs", seeds=3)
     for run, recipe in (("a/2", changed), ("b/1", unfinished)):
         (runs / run / "recipe.yaml").write_text(as_yaml(recipe))
     assert main(["report", str(runs)]) == 0

@@ -18,11 +18,11 @@ GROUP = 2_048
 """Prompts that are handed over together; progress is told between groups."""
 
 
-def require() -> None:
-    """PbbError where vLLM is not installed, or there is no GPU."""
+def require(key: str) -> None:
+    """PbbError where vLLM, which the recipe's `key` asks for, is not installed, or there is no GPU."""
     if not find_spec("vllm") or not torch.cuda.is_available():
         raise PbbError(
-            "evaluation: evaluation.vllm needs a CUDA GPU and vLLM: leave it out, or `pip install 'pbb[gpu]'` on a machine with a GPU"
+            f"{key} needs a CUDA GPU and vLLM: leave it out, or `pip install 'pbb[gpu]'` on a machine with a GPU"
         )
 
 
@@ -30,7 +30,7 @@ class Vllm:
     """A model folder in vLLM's engine, which takes the memory of the GPU for itself as long as this lives; see `require`."""
 
     def __init__(self, folder: str) -> None:
-        require()
+        require("evaluation.vllm")
         from vllm import LLM
 
         self.engine: Any = LLM(model=folder, dtype="bfloat16", skip_tokenizer_init=True)

@@ -54,7 +54,7 @@ def _faults(p: Program, line: str) -> Iterator[str]:
         return
     yield from keys(record, twice)
     yield from composed(p)
-    if p.source and not defines(p.source, p.entry):
+    if not defines(p.source, p.entry):
         yield f"its source is no Python that defines {p.entry!r}"
     yield from unwritable(p)
     yield from contradictions(p)

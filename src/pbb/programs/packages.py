@@ -272,6 +272,8 @@ def _traced(programs: Sequence[Program], worker: Isolated, report: Report) -> li
 
 def working(traced: Traced, entry: str) -> list[str] | None:
     """`name = value` for each variable that a line of the entry changes; None where that is not all there is, or too long."""
+    if sum(line.returned is not None for line in traced.lines) != 1:  # it calls itself
+        return None
     rows: list[str] = []
     for line in traced.lines:
         if line.function != entry:
