@@ -36,13 +36,17 @@ SCORES = {
 }
 
 
+class Data:
+    def isolate(self) -> None: ...
+
+
 @dataclass
 class Recipe:
     name: str
     settings: dict[str, str] = field(default_factory=dict)
     title: str = "The fake recipe"
     about: str = "Nothing is learned."
-    data: object = None
+    data: Data = field(default_factory=Data)
 
     def resolved(self) -> dict[str, Any]:
         return {"name": self.name, **self.settings}

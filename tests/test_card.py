@@ -70,7 +70,7 @@ def test_composites_are_counted_as_what_they_are(programs: list[Program], tmp_pa
     write_documents(documents, tmp_path / "documents-learn-seed-0.jsonl")
     files = [tmp_path / "programs-seed-0.jsonl", tmp_path / "documents-learn-seed-0.jsonl"]
     card = write_card("A title", "What it is.", files, tmp_path, True).read_text()
-    assert "| programs | 4: 1 w/ IO, 1 w/o IO, 1 w/ IO, composed, 1 w/o IO, composed |" in card
+    assert "| programs | 4: 1 w/o IO, 1 w/ IO, 1 w/o IO, composed, 1 w/ IO, composed |" in card
     assert "| kinds | execution direct, w/ IO: 1, execution direct, w/ IO, composed: 1 |" in card
 
 
@@ -94,6 +94,6 @@ def test_the_card_counts_what_is_there(folder: Path, programs: list[Program]) ->
         "programs-seed-0",
         "documents-learn-seed-0",
     ]
-    assert f"| programs | {len(programs) + 1}: 25 w/ IO, 8 w/o IO |" in text
+    assert f"| programs | {len(programs) + 1}: 8 w/o IO, 25 w/ IO |" in text
     assert "| licence | Apache-2.0: 32, MIT: 1 |" in text and "thing 1: 1" in text
     assert "| documents | 40 |" in text

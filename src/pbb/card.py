@@ -14,13 +14,7 @@ import yaml
 
 from pbb.documents.corpus import read_documents
 from pbb.programs.program import Program, read_programs
-
-LABELS = {
-    "io": "w/ IO",
-    "source_only": "w/o IO",
-    "io_composed": "w/ IO, composed",
-    "source_only_composed": "w/o IO, composed",
-}
+from pbb.report.scoreboard import GROUP_LABELS
 
 
 def write_card(title: str, about: str, files: Sequence[Path], out: Path, ours: bool) -> Path:
@@ -62,7 +56,7 @@ def _programs(file: Path, programs: Sequence[Program], ours: bool) -> str:
     rows = [
         (
             "programs",
-            f"{len(programs)}: {', '.join(f'{groups[g]} {label}' for g, label in LABELS.items() if groups[g])}",
+            f"{len(programs)}: {', '.join(f'{groups[g]} {label}' for g, label in GROUP_LABELS.items() if groups[g])}",
         ),
         ("families", _counted(Counter(p.family for p in programs))),
         (
@@ -85,7 +79,7 @@ def _programs(file: Path, programs: Sequence[Program], ours: bool) -> str:
 def _documents(file: Path) -> str:
     documents = read_documents(file)
     kinds = Counter(
-        "chat" if d.kind == "chat" else f"{d.kind}{' ' + d.ask if d.ask else ''}, {LABELS[d.group]}"
+        "chat" if d.kind == "chat" else f"{d.kind}{' ' + d.ask if d.ask else ''}, {GROUP_LABELS[d.group]}"
         for d in documents
     )
     rows = [

@@ -28,6 +28,7 @@ from pbb.options import (
     AsJson,
     Launch,
     Model,
+    OfRun,
     OfSeed,
     Processes,
     RecipeName,
@@ -109,11 +110,11 @@ def _print_result(result: RunResult) -> None:
 
 @app.command()
 def ask(
-    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    run: OfRun,
     call: Annotated[str, typer.Argument(help='The question, such as "Zibble(7)".')],
     arm: Annotated[str, typer.Option(help="The arm whose model answers.")] = "proactive",
     seed: OfSeed = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    out: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Ask a trained model to run a program, in every way of asking, beside what is true."""
@@ -213,11 +214,11 @@ def findings_command(
 
 @app.command()
 def audit(
-    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    run: OfRun,
+    out: Runs = Path("runs"),
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only steps of this kind: programs, documents, train, evaluate, score."),
+        typer.Option(help="Only steps of this kind: programs, documents, train, evaluate, score, report."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from pbb.errors import PbbError
-from pbb.options import AsJson
+from pbb.options import AsJson, OfRun, Runs
 
 
 def add(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def add(app: typer.Typer) -> None:
 
 
 def compare_runs(
-    first: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    first: OfRun,
     second: Annotated[
         str, typer.Argument(help="Another run of the same data, or a folder of published tables (CSV).")
     ],
@@ -33,7 +33,7 @@ def compare_runs(
             help="An arm of the first run and one of the second, in place of those of the same name; may be given many times.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    out: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Hold two runs against each other on the same calls, or a run against published tables: which accuracies lie within their intervals."""

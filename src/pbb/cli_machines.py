@@ -20,6 +20,7 @@ from pbb.options import (
     AsJson,
     Launch,
     Model,
+    OfRun,
     OfSeed,
     Processes,
     RecipeName,
@@ -216,11 +217,11 @@ def watching(draw: Callable[[Progress], Table], live: bool) -> Iterator[Callable
 
 
 def export_command(
-    run: Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")],
+    run: OfRun,
     arm: Annotated[str, typer.Argument(help="The arm whose model is wanted.")],
     folder: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet.")],
     seed: OfSeed = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    out: Runs = Path("runs"),
     push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as well.")] = None,
     private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
 ) -> None:

@@ -21,13 +21,13 @@ from rich.text import Text
 from pbb.errors import PbbError
 from pbb.programs.program import Example
 from pbb.progress import duration
+from pbb.report.scoreboard import ASK_ORDER, group_label, order
 
 if TYPE_CHECKING:
     from pbb.audited import Finding
     from pbb.estimate import Need
     from pbb.sweep import Progress
 
-ASKS = ("direct", "trace", "recite", "in-context-direct", "in-context-trace", "recall")
 PLAIN_WIDTH = 120  # columns where the output is no terminal: the table then reads well in a file
 
 
@@ -47,9 +47,7 @@ def score_table(results: dict[str, Any]) -> Table:
         for row in asked or _pooled(results["scores"])  # recall alone has no inputs to hold out
     }
     arms = list(dict.fromkeys(arm for arm, _, _ in rows))
-    asks = sorted(
-        dict.fromkeys(ask for _, _, ask in rows), key=lambda ask: ASKS.index(ask) if ask in ASKS else 99
-    )
+    asks = sorted({ask for _, _, ask in rows}, key=lambda ask: order(ask, ASK_ORDER))
     table = Table(
         title="programs read only as source (w/o IO), held-out inputs: % right [95 %]", title_justify="left"
     )
@@ -67,7 +65,7 @@ def parse_failure_lines(results: dict[str, Any]) -> list[str]:
         row for row in _pooled(results["scores"]) if row["split"] == "test" and row.get("parse_failures")
     ]
     return [
-        f"{row['arm']}, {row['ask']}, {_group(row['group'])}: {_percent(row['parse_failures'])} % unreadable"
+        f"{row['arm']}, {row['ask']}, {group_label(row['group'])}: {_percent(row['parse_failures'])} % unreadable"
         for row in failing
     ]
 
@@ -75,7 +73,7 @@ def parse_failure_lines(results: dict[str, Any]) -> list[str]:
 def verdict_lines(results: dict[str, Any]) -> list[str]:
     """One line for each claim of the recipe."""
     return [
-        f"{row['verdict']}: {row['says']} ({row['arm']} above {row['above']}, {row['ask']}, {_group(row['group'])}"
+        f"{row['verdict']}: {row['says']} ({row['arm']} above {row['above']}, {row['ask']}, {group_label(row['group'])}"
         + (
             ""
             if row["p_holm"] is None
@@ -96,7 +94,11 @@ def comparison(rows: Iterable[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         ends = f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
-        where = f"{_group(row['group'])}, {row['split']}" if row["split"] != "none" else _group(row["group"])
+        where = (
+            f"{group_label(row['group'])}, {row['split']}"
+            if row["split"] != "none"
+            else group_label(row["group"])
+        )
         table.add_row(
             escape("\n".join(dict.fromkeys((row["arm"], row["other"])))),
             where,
@@ -138,7 +140,7 @@ def outside(rows: Iterable[dict[str, Any]]) -> Table:
     table.add_column("table")
     for row in rows:
         part = (f"{name} {row[name]}" for name in ("length", "op", "shift") if name in row)
-        where = (_group(row["group"]), *(s for s in [row.get("split", "test")] if s != "none"), *part)
+        where = (group_label(row["group"]), *(s for s in [row.get("split", "test")] if s != "none"), *part)
         planted = ", planted program" if row["measure"] == "planted" else ""
         values = [
             f"{_percent(row[value])} [{_percent(row[low])}, {_percent(row[high])}]"
@@ -273,11 +275,6 @@ def _pooled(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _group(group: str) -> str:
-    single = {"io": "w/ IO", "source_only": "w/o IO"}.get(group.removesuffix("_composed"), group)
-    return f"{single}, composed" if group.endswith("_composed") else single
 
 
 def _brief(value: Any) -> str:

@@ -14,7 +14,6 @@ returns what stands there without running a step.
 from __future__ import annotations
 
 import filecmp
-import importlib.metadata
 import json
 import os
 import platform
@@ -33,7 +32,7 @@ from pbb import folder as folders
 from pbb.durations import expected, shown
 from pbb.errors import PbbError
 from pbb.graph import Step, seconds_left
-from pbb.machine import available_cores
+from pbb.machine import available_cores, version
 from pbb.progress import Display, Silent, duration
 from pbb.run import Outcome, at_once, execute
 from pbb.runs import find_run
@@ -239,12 +238,6 @@ def tell_environment(directory: Path, threads: int, donors: Sequence[Path] = ())
 
 def environment(threads: int) -> dict[str, Any]:
     """What the numbers of a run may depend on besides its recipe; null for a library not installed."""
-    versions: dict[str, str | None] = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
     from pbb import __version__
 
     return {
@@ -254,7 +247,7 @@ def environment(threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": {"machine": os.cpu_count(), "available": available_cores()},
         "threads": threads,
-        "versions": versions,
+        "versions": {name: version(name) for name in LIBRARIES},
         "command": sys.argv,
     }
 

@@ -31,6 +31,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, and nothing else on standard output.")
 ]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
+OfRun = Annotated[str, typer.Argument(help="A run's directory, or the name of a recipe: its latest run.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Steps at once; by default as the cores allow.")]
 Threads = Annotated[int, typer.Option(min=1, help="Numeric threads within each step.")]
 Launch = Annotated[

@@ -200,7 +200,7 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
-    def _joined(self) -> Recipe:
+    def _stages_hold(self) -> Recipe:
         for name, stage in self.stages.items():
             if bool(stage.mix) == bool(stage.of):
                 raise ValueError(f"stages.{name}: give either mix or of")
@@ -236,6 +236,10 @@ class Recipe(Strict):
                 self._composed(name, part)
             for part in self.mix(name):
                 self._placed(name, part)
+        return self
+
+    @model_validator(mode="after")
+    def _arms_hold(self) -> Recipe:
         for name, arm in self.arms.items():
             for group, some in arm.programs.items():
                 if not span(some, self.size(group)):
@@ -254,6 +258,10 @@ class Recipe(Strict):
                         f"arms.{name}: its stages show programs of {group} that do not lie side by side, and it would be asked about "
                         f"those between as well: say which under arms.{name}.programs"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_hold(self) -> Recipe:
         if "constant" in self.arms:
             raise ValueError(
                 "arms.constant: stands for the best constant answer in claims: give the arm another name"
@@ -272,6 +280,10 @@ class Recipe(Strict):
                     raise ValueError(f"curves.{curve.name}: no arm {arm_name!r}")
         if not self.arms:
             raise ValueError("arms: at least one is needed")
+        return self
+
+    @model_validator(mode="after")
+    def _phrasings_are_there(self) -> Recipe:
         phrasings = templates(self.data.templates)
         most, responses = len(phrasings.pointers), len(phrasings.openings)
         cuts = {"templates": self.templates} | {

@@ -80,40 +80,8 @@ def graph(recipe: Recipe) -> list[Step]:
     identities = {name: _identity(name) for name in recipe.starts()}
     digest = recipe.data.digest()
     for seed in recipe.seeds:
-        programs = Step(
-            kind="programs",
-            label=f"programs, seed {seed}",
-            config={
-                "data": recipe.data.model_dump(mode="json"),
-                "asked": recipe.asked(),
-                "seed": seed,
-                **({"digest": digest} if digest else {}),
-            },
-            parents={},
-            function="pbb.steps:make_programs",
-            code=(*PROGRAMS, *recipe.data.code),
-            expected_seconds=3,
-        )
-        used = {stage for arm in recipe.arms.values() for stage in arm.stages}
-        parts = {
-            other for stage in used if not recipe.stages[stage].drawn for other in recipe.stages[stage].of
-        }
-        documents = {
-            name: _documents(recipe, name, seed, programs)
-            for name, s in recipe.stages.items()
-            if s.drawn and name in used | parts
-        }
-        for name, s in recipe.stages.items():
-            if name in used and not s.drawn:
-                documents[name] = Step(
-                    kind="documents",
-                    label=f"documents {name}, seed {seed}",
-                    config={"stage": name, "seed": seed},
-                    parents={other: documents[other] for other in s.of},
-                    function="pbb.steps:join_documents",
-                    code=DOCUMENTS,
-                    expected_seconds=2,
-                )
+        programs = _programs(recipe, seed, digest)
+        documents = _all_documents(recipe, seed, programs)
         chains: dict[tuple[str, ...], Step] = {}
         for arm_name, arm in recipe.arms.items():
             model: Step | None = None
@@ -132,8 +100,53 @@ def graph(recipe: Recipe) -> list[Step]:
                 recipe, arm_name, seed, programs, model, identities[start]
             )
         steps += [programs, *documents.values(), *chains.values()]
-    steps += evaluations.values()
-    score = Step(
+    score = _score(recipe, evaluations, trainings)
+    return [*steps, *evaluations.values(), score, _report(recipe, score)]
+
+
+def _programs(recipe: Recipe, seed: int, digest: str | None) -> Step:
+    return Step(
+        kind="programs",
+        label=f"programs, seed {seed}",
+        config={
+            "data": recipe.data.model_dump(mode="json"),
+            "asked": recipe.asked(),
+            "seed": seed,
+            **({"digest": digest} if digest else {}),
+        },
+        parents={},
+        function="pbb.steps:make_programs",
+        code=(*PROGRAMS, *recipe.data.code),
+        expected_seconds=3,
+    )
+
+
+def _all_documents(recipe: Recipe, seed: int, programs: Step) -> dict[str, Step]:
+    """By stage, the documents of those that arms use, and of those that they are joined from."""
+    used = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    parts = {other for stage in used if not recipe.stages[stage].drawn for other in recipe.stages[stage].of}
+    documents = {
+        name: _documents(recipe, name, seed, programs)
+        for name, s in recipe.stages.items()
+        if s.drawn and name in used | parts
+    }
+    for name, s in recipe.stages.items():
+        if name in used and not s.drawn:
+            documents[name] = Step(
+                kind="documents",
+                label=f"documents {name}, seed {seed}",
+                config={"stage": name, "seed": seed},
+                parents={other: documents[other] for other in s.of},
+                function="pbb.steps:join_documents",
+                code=DOCUMENTS,
+                expected_seconds=2,
+            )
+    return documents
+
+
+def _score(recipe: Recipe, evaluations: dict[str, Step], trainings: dict[str, Step]) -> Step:
+    """The one step that sees every answer: `evaluations` by arm and seed, `trainings` by what they are called."""
+    return Step(
         kind="score",
         label="score",
         config={
@@ -159,7 +172,10 @@ def graph(recipe: Recipe) -> list[Step]:
         code=SCORE,
         expected_seconds=10,
     )
-    report = Step(
+
+
+def _report(recipe: Recipe, score: Step) -> Step:
+    return Step(
         kind="report",
         label="report",
         config={
@@ -172,7 +188,6 @@ def graph(recipe: Recipe) -> list[Step]:
         code=("pbb.report",),
         expected_seconds=8,
     )
-    return [*steps, score, report]
 
 
 def command(recipe: Recipe, run: Path | None = None) -> str:

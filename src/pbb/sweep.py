@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pbb import folder as folders
 from pbb.durations import shown
@@ -35,7 +35,6 @@ from pbb.recipe_file import load
 from pbb.recipe_graph import graph
 from pbb.run import StepCrashed, Stopped, at_once, execute
 
-Where = Literal["local", "ray", "slurm"]
 ATTEMPTS = 3
 COLUMNS = ("arm", "seed", "group", "split", "ask", "accuracy", "low", "high", "n")
 PAUSE = 0.2

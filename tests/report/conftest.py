@@ -21,7 +21,7 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run with every arm, three seeds, and its written report: tests that only read share it."""
-    from pbb.report import write_report
+    from pbb.report.page import write_report
 
     run = build_run(tmp_path_factory.mktemp("shared"), seeds=(0, 1, 2), count=6, calls=1)
     write_report(**vars(run))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from fake_run import Run
 
-from pbb.report import write_report
 from pbb.report.by_shift import by_shift
+from pbb.report.page import write_report
 from pbb.report.scoreboard import Scoreboard
 
 

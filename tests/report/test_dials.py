@@ -11,7 +11,7 @@ from fake_run import Run
 
 from pbb.errors import PbbError
 from pbb.recipe_file import load
-from pbb.report import write_report
+from pbb.report.page import write_report
 from pbb.report.dials import dial
 from pbb.report.scoreboard import Scoreboard
 

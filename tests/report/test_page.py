@@ -14,7 +14,7 @@ import pytest
 from fake_run import HOSTILE, Run
 
 from pbb.errors import PbbError
-from pbb.report import write_report
+from pbb.report.page import write_report
 
 VOID = {"meta", "input", "br", "img", "link", "hr", "path", "use"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fake_run import Run
 
-from pbb.report import write_report
+from pbb.report.page import write_report
 from pbb.report.rewards import reward_curves, strangest, unrewarded
 
 

@@ -45,21 +45,20 @@ GRAMMARS = 0.4
 """How many of the documents are about grammars; the others are about ciphers."""
 PROSE = 0.12
 SIZE = 10
+WORD = 8
 LETTERS = (2, 6)
 ARGUMENT = 0.15
 """How often a cipher that can have its shift from the call has."""
 
 
-def fresh_cipher(
-    rng: random.Random, name: str, size: int = SIZE, letters: tuple[int, int] = LETTERS
-) -> Program:
+def fresh_cipher(rng: random.Random, name: str) -> Program:
     """A cipher that is made up on the spot, with one example on a word or nonsense."""
     kind = rng.choice(KINDS)
-    length = rng.randint(max(3, letters[0]) if kind == "rail fence" else letters[0], letters[1])
+    length = rng.randint(max(3, LETTERS[0]) if kind == "rail fence" else LETTERS[0], LETTERS[1])
     argument = kind in SHIFTED and rng.random() < ARGUMENT
-    c = draw(rng, kind, size, rng.random() < 0.5, argument, length)
-    shift = rng.randrange(1, size) if argument else None
-    return program(name, c, "io", {"train": [call(c, text(rng, "both", size, length), shift)]}, length, {})
+    c = draw(rng, kind, SIZE, rng.random() < 0.5, argument, length)
+    shift = rng.randrange(1, SIZE) if argument else None
+    return program(name, c, "io", {"train": [call(c, text(rng, "both", SIZE, length), shift)]}, length, {})
 
 
 def drilled(t: Templates, rng: random.Random, shown: str, value: str) -> Document:
@@ -74,23 +73,23 @@ def drilled(t: Templates, rng: random.Random, shown: str, value: str) -> Documen
     )
 
 
-def letter_drill(rng: random.Random, t: Templates, size: int = SIZE) -> Document:
+def letter_drill(rng: random.Random, t: Templates) -> Document:
     """One letter moved, as in the middle of a trace: `What is h + 3? Only the answer.`; or its number, counted from 0."""
-    at = rng.randrange(size)
+    at = rng.randrange(SIZE)
     if rng.random() < 0.15:
         shown, value = f"letters.index('{ALPHABET[at]}')", str(at)
     else:
-        move, sign = rng.randrange(2 * size + 1), rng.choice("+-")
+        move, sign = rng.randrange(2 * SIZE + 1), rng.choice("+-")
         shown = f"{ALPHABET[at]} {sign} {move}"
-        value = ALPHABET[(at + move if sign == "+" else at - move) % size]
+        value = ALPHABET[(at + move if sign == "+" else at - move) % SIZE]
     return drilled(t, rng, shown, value)
 
 
-def spelling(rng: random.Random, t: Templates, letters: str, longest: int = 8) -> Document:
+def spelling(rng: random.Random, t: Templates, letters: str) -> Document:
     """A string taken apart or put together, as code says it: `Find ['aSd', 'cb', 'd'][1]. Only the answer.`"""
 
     def some() -> str:
-        return "".join(rng.choice(letters) for _ in range(rng.randint(1, longest)))
+        return "".join(rng.choice(letters) for _ in range(rng.randint(1, WORD)))
 
     text = some()
     kind = rng.choice(("place", "item", "list", "join"))
@@ -144,9 +143,9 @@ def step_drill(rng: random.Random, t: Templates) -> Document:
     )
 
 
-def in_context(p: Program, ask: str, t: Templates, rng: random.Random, prose: float = PROSE) -> Document:
+def in_context(p: Program, ask: str, t: Templates, rng: random.Random) -> Document:
     """A document about a program whose source, or prose, stands above the question."""
-    context: Representation = "prose" if rng.random() < prose else "source"
+    context: Representation = "prose" if rng.random() < PROSE else "source"
     if ask in ("part", "path"):
         d = part(p, t, rng) if ask == "part" else path(p, t, rng)
         return _below(d, declared(p, "source"))

@@ -130,7 +130,7 @@ def score(
 def write(scores: Mapping[str, Any], path: Path) -> None:
     """Write scores as JSON, whole or not at all; what is not finite becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes((json.dumps(_plain(scores), indent=1) + "\n").encode())
     os.replace(temporary, path)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import doctest
-import json
 import math
 import random
 import sys
@@ -383,11 +382,6 @@ def _comparable(items: Sequence[object]) -> bool:
     return all(type(i) is type(items[0]) and isinstance(i, int | str | float) for i in items)
 
 
-def literal(output: object, longest: int = LONGEST) -> bool:
+def literal(output: object) -> bool:
     """Whether an output can be an answer: short enough, and of whole characters, to be written."""
-    return len(repr(output)) <= longest and writable(output)
-
-
-def key(output: object) -> str:
-    """What tells outputs apart, types included."""
-    return json.dumps(repr(output))
+    return len(repr(output)) <= LONGEST and writable(output)

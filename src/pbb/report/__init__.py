@@ -1,7 +1,3 @@
 """The report: one self-contained page that a sceptical reader can check, and its figures with the numbers
 behind them.
 """
-
-from pbb.report.page import write_report
-
-__all__ = ["write_report"]

@@ -50,7 +50,7 @@ def write_gathered(runs: Mapping[Path, str | None], out: Path) -> None:
         runs=[_run(run, out.parent) | {"command": command} for run, command in runs.items()],
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
     )
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.write_text(page, encoding="utf-8")
     os.replace(temporary, out)
 
