@@ -11,8 +11,8 @@ from fake_run import Run
 
 from pbb.errors import PbbError
 from pbb.recipe_file import load
-from pbb.report.page import write_report
 from pbb.report.dials import dial
+from pbb.report.page import write_report
 from pbb.report.scoreboard import Scoreboard
 
 CURVE = {
