@@ -1,6 +1,7 @@
 """`pbb data check` names each fault by its line, and counts them; the recipe's own reader refuses what would spoil a result."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,53 @@ def test_twins_are_found_whose_floats_differ_by_rounding_and_whose_calls_name_ar
     )
     assert faults(path) == []
     assert faults(path, allow_code=True) == [(line, "twin") for line in (1, 2, 3, 4)]
+
+
+@walled
+def test_a_call_that_takes_for_ever_hides_no_twin_but_its_own(tmp_path: Path) -> None:
+    """`b` on the calls of `c` is a loop in C that no count of steps ends."""
+
+    def large(name: str, source: str, xs: Sequence[int], outputs: Sequence[int]) -> dict[str, Any]:
+        rows = [
+            {"args": [x], "output": y, "split": "test" if n > 7 else "train"}
+            for n, (x, y) in enumerate(zip(xs, outputs, strict=True))
+        ]
+        return record(name, source=f"def {name}(n):\n    return {source}\n", examples=rows)
+
+    few, many = range(1, 13), range(10**11, 10**11 + 12)
+    sums = [n * (n - 1) // 2 for n in few]
+    path = written(
+        tmp_path,
+        large("a", "n * (n - 1) // 2", few, sums),
+        large("b", "sum(range(n))", [x + 20 for x in few], [(x + 20) * (x + 19) // 2 for x in few]),
+        large("c", "n % 7", many, [n % 7 for n in many]),
+    )
+    assert faults(path, allow_code=True) == [(1, "twin"), (2, "twin")]
+
+
+def test_twins_are_found_by_what_is_judged_and_however_they_are_spelled(tmp_path: Path) -> None:
+    """The same source but for names and docstring; outputs that are one answer; calls by place or by name."""
+
+    def answered(name: str, parameters: str, body: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        split = [row | {"split": "test" if n > 7 else "train"} for n, row in enumerate(rows)]
+        return record(name, source=f"def {name}({parameters}):\n    {body}\n", examples=split)
+
+    few = range(1, 13)
+    path = written(
+        tmp_path,
+        answered("a", "x", "return x + 1", [{"args": [x], "output": x + 1} for x in few]),
+        answered(
+            "b", "y", '"""One more."""\n    return y + 1', [{"args": [x + 20], "output": x + 21} for x in few]
+        ),
+        answered("c", "x", "return x * 1e-11", [{"args": [x], "output": x * 1e-11} for x in few]),
+        answered("d", "x", "return x * 7e-11", [{"args": [x], "output": x * 7e-11} for x in few]),
+        answered(
+            "e", "x, n", "return x - n", [{"args": [x], "kwargs": {"n": 2}, "output": x - 2} for x in few]
+        ),
+        answered("f", "x, k", "return -k + x", [{"args": [x, 2], "output": x - 2} for x in few]),
+        answered("g", "x, k", "return x * k", [{"args": [x, 2], "output": 2 * x} for x in few]),
+    )
+    assert faults(path) == [(line, "twin") for line in range(1, 7)]
 
 
 def test_a_program_that_needs_another_is_a_fault_and_refused(tmp_path: Path) -> None:

@@ -491,6 +491,12 @@ def test_whole_numbers_are_decimal(path: Path, refused: Refused) -> None:
         load(str(path), ["seeds=[1:30]"])
 
 
+@pytest.mark.parametrize("item", ["data.bound=1000000001", "data.constants=[1, 100000000000000000000]"])
+def test_numbers_whose_products_fit_no_64_bits_are_refused(item: str, refused: Refused) -> None:
+    with refused(f"--set {item}", item.partition("=")[0]):
+        load("arithmetic", [item])
+
+
 def test_a_model_folder_is_one_with_a_slash_at_its_end_or_without(path: Path) -> None:
     recipe = load(str(path), ["arms.proactive.model=bases/x", "arms.untrained.model=bases/x/"])
     assert recipe.starts() == ["bases/x"]

@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pbb.errors import PbbError
-from pbb.evaluation.answer import equal
 from pbb.programs.brought import defines
+from pbb.programs.equality import equal
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -143,7 +143,9 @@ def _examples(number: int, p: Program) -> Iterator[Fault]:
     for fault in [*contradictions(p)][:SAID]:
         yield Fault(number, p.name, "contradiction", fault)
     for call in told(p)[:SAID]:
-        yield Fault(number, p.name, "leak", f"{call[:80]} stands in a docstring or comment: take it out")
+        yield Fault(
+            number, p.name, "leak", f"{call[:80]} stands in a docstring, a comment or its prose: take it out"
+        )
     for e in in_both(p)[:SAID]:
         yield Fault(
             number, p.name, "leak", f"{e.call(p.entry)[:80]} stands in both splits: take it out of one"

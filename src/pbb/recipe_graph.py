@@ -31,6 +31,7 @@ PROGRAMS = tuple(
 DOCUMENTS = (
     "pbb.programs.program",
     "pbb.programs.compose",
+    "pbb.programs.renaming",
     "pbb.documents.render",
     "pbb.documents.corpus",
     "pbb.documents.chats",
@@ -48,8 +49,8 @@ SFT = (
     *LOAD,
 )
 DECODE = ("pbb.models.decode", "pbb.models.vllm")
-VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.reward")
-EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer")
+VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.programs.equality", "pbb.reward")
+EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer", "pbb.programs.equality")
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
 SCORE = (
     *(

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from pbb.documents.render import Document
 from pbb.errors import PbbError
-from pbb.evaluation.answer import Parsed, equal, parse
+from pbb.evaluation.answer import Parsed, parse
+from pbb.programs.equality import equal
 from pbb.training.rollouts import Reward, RewardFunction
 
 ABOVE = ("import ", "from ", "@", "#", '"', "'")

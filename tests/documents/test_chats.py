@@ -80,6 +80,7 @@ BAD: dict[str, tuple[object, str]] = {
     "order": ({"messages": [{"role": "assistant", "content": "a"}]}, "user's message"),
     "empty": ({"prompt": "a", "completion": " "}, "not empty"),
     "type": ({"prompt": "a", "completion": 3}, "must be texts"),
+    "half": ({"prompt": "a\ud800", "completion": "b"}, "half of a character"),
 }
 
 
@@ -87,6 +88,13 @@ BAD: dict[str, tuple[object, str]] = {
 def test_a_line_that_is_no_chat_is_named(row: str, tmp_path: Path, refused: Refused) -> None:
     path = write(tmp_path / "chats.jsonl", [*ROWS[:2], BAD[row][0]])
     with refused("chats: ", f"{path}:3: ", BAD[row][1]):
+        asked(path, count=1)
+
+
+def test_a_line_that_is_nested_beyond_what_python_reads_is_named(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_text("[" * 100_000)
+    with refused(f"chats: {path}:1: not JSON"):
         asked(path, count=1)
 
 

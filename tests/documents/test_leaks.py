@@ -169,3 +169,15 @@ def test_a_call_that_stands_in_both_splits_is_held_out_wherever_it_is_executed()
     assert found(execution(twice, both, "direct", T, random.Random(1)), programs=programs) == [
         "holds the held-out call plain(9)"
     ]
+
+
+def test_a_program_that_is_called_as_documents_are_phrased_is_named_by_calls_alone() -> None:
+    """`Recite, then trace.` names no `trace`, nor does a method of that name; a call does, and so does any other name."""
+    trace = program("def trace(x):\n    return x + 2\n", [1, 2, 3, 4])
+    plain = program("def plain(x):\n    return x.trace(1)\n", [9, 10, 11, 12], "io")
+    both = [trace, plain]
+    phrased = execution(plain, plain.examples[1], "recite", T, random.Random(0))
+    said = phrased.model_copy(update={"prompt": f"{phrased.prompt} Recite, then trace."})
+    assert found(said, declared(plain), declared(trace), programs=both) == []
+    called = phrased.model_copy(update={"completion": f"{phrased.completion} As trace (x) does."})
+    assert found(called, programs=both) == ["is filed under pkg.plain and names pkg.trace"]

@@ -122,11 +122,50 @@ def test_a_train_example_that_is_held_out_too_is_left_out(tmp_path: Path) -> Non
     ]
 
 
+def test_a_train_example_is_held_out_too_in_another_order_of_keys_or_type(tmp_path: Path) -> None:
+    """What the leak proof takes for one call is one."""
+    source = "def f(d):\n    return d.get('a', 0) if isinstance(d, dict) else 5\n"
+    held = [{"args": [x], "output": 5, "split": "test"} for x in (0.0, 1, 2)]
+    held += [{"args": [{"a": 1, "b": 2}], "output": 1, "split": "test"}]
+    again = [{"args": [x], "output": 5, "split": "train"} for x in (-0.0, True, 2.0)]
+    again += [{"args": [{"b": 2, "a": 1}], "output": 1, "split": "train"}]
+    free = [{"args": [x], "output": 5, "split": "train"} for x in range(11, 19)]
+    data = brought(tmp_path, record("a", 2), record(source=source, examples=[*held, *again, *free]))
+    assert [e.args for e in made(data)["f"].calls("train")] == [[x] for x in range(11, 19)]
+
+
+def test_a_default_of_more_digits_than_python_writes_is_read(tmp_path: Path) -> None:
+    source = f"def f(x, y=0x{'f' * 5_000}):\n    return 3 * x\n"
+    assert made(brought(tmp_path, record("a", 2), record(source=source)))["f"].source == source
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prose": "Times three. For instance f(7) == 21."},
+        {"statement": "Times three, as f(70) is 210."},
+        {"statements": ["y = 3 * x  # f(9)"]},
+        {"paths": [["f(2) is 6"]]},
+        {
+            "source": 'def f(x):\n    """Times three.\n\n    >>> v = 70\n    >>> f(v)\n    210\n    """\n    return 3 * x\n'
+        },
+    ],
+    ids=["prose", "statement", "statements", "paths", "doctest"],
+)
+def test_a_program_whose_words_tell_a_call_is_never_w_o_io(changes: dict[str, Any], tmp_path: Path) -> None:
+    data = brought(tmp_path, record("a", 2), record(**changes))
+    for seed in range(4):
+        assert {p.name: p.group for p in data.programs(seed, 4, lambda *_: None)} == {
+            "a": "source_only",
+            "f": "io",
+        }
+
+
 def test_a_program_that_tells_its_own_call_is_counted(tmp_path: Path) -> None:
     telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
     data = brought(tmp_path, record("a", 2), telling)
     assert data.notices() == [
-        f"data.path: {data.path}: 1 programs with a call of their own in a docstring or comment are w/ IO at most: "
+        f"data.path: {data.path}: 1 programs with a call of their own in a docstring, comment or prose are w/ IO at most: "
         f"`pbb data check {data.path}` names them"
     ]
     assert made(data)["f"].group == "io"
@@ -139,7 +178,7 @@ def test_what_is_left_out_is_said_by_a_run_too(
     telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
     data = brought(tmp_path, record("a", 2), telling)
     run_loaded(load("own", [f"data.path={data.path}"]), tmp_path / "runs", 1, 1, Plain())
-    assert "1 programs with a call of their own in a docstring or comment" in capsys.readouterr().err
+    assert "1 programs with a call of their own in a docstring, comment or prose" in capsys.readouterr().err
 
 
 def test_programs_without_traces_are_refused_where_traces_are_asked_for(

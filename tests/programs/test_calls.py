@@ -70,6 +70,22 @@ def test_a_call_with_a_variable_gives_no_values(text: str) -> None:
     assert with_values(text, "f") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (">>> a = 7\n>>> f(a)\n24", "f(a)"),
+        ("Above.\n\n    >>> a, b = 7, 2\n    >>> for i in (a, b):\n    ...     f(i)\n    24\n", "f(i)"),
+        ("f(sum([i for i in [7]])) is 24", "f(sum([i for i in [7]]))"),
+        ("f((y := 7))", "f((y := 7))"),
+        (">>> f(text, n=2)\n24", None),  # nothing sets it
+        (">>> a = 7\n\nf(a) is what it gives", None),  # beyond the doctest
+        ("a = 7, f(a)", None),  # prose may say anything
+    ],
+)
+def test_variables_that_a_doctest_or_the_call_sets_are_values(text: str, told: str | None) -> None:
+    assert with_values(text, "f") == ([told] if told else [])
+
+
 def test_a_call_of_nothing_tells_only_what_defaults_make_of_it() -> None:
     p = program("def f(x=3):\n    return x\n", 3)
     assert Asked(p, p.examples).told("f()") == ["f()"]

@@ -19,7 +19,9 @@ import problems  # noqa: E402
 from pbb.cli import main  # noqa: E402
 from pbb.programs.isolation import unavailable  # noqa: E402
 from pbb.programs.leetcode import Leetcode, make, prepare, two_workers, without_twins, write  # noqa: E402
-from pbb.programs.leetcode_verify import Needs, working  # noqa: E402
+from pbb.programs.leetcode_read import Problem  # noqa: E402
+from pbb.programs.leetcode_unwrap import LeftOut  # noqa: E402
+from pbb.programs.leetcode_verify import Needs, candidate, working  # noqa: E402
 from pbb.programs.program import Program, read_programs  # noqa: E402
 from pbb.programs.sandbox import Outcome, Traced, TracedLine, Worker  # noqa: E402
 from pbb.recipe_file import load  # noqa: E402
@@ -39,6 +41,28 @@ def workers() -> Iterator[tuple[Worker, Worker]]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return problems.write(tmp_path_factory.mktemp("data") / "x.jsonl.gz", problems.dataset(later=True))
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "cnt = 0\nclass Solution:\n    def f(self, n: int) -> int:\n        global cnt\n        cnt += n\n        return cnt\n",
+        "class Solution:\n    def f(self, n: int) -> int:\n        return " + "-" * 3_000 + "n\n",
+        "class Solution:\n    def f(self, n: int) -> int:\n        return n + 0x" + "f" * 5_000 + "\n",
+    ],
+)
+def test_a_solution_that_python_cannot_be_made_to_write_is_left_out(completion: str) -> None:
+    with pytest.raises(LeftOut) as left_out:
+        candidate(Problem("p", "", completion, "f", "", [("n = 1", "1")], {}), 0, NEEDS)
+    assert left_out.value.args[0] == "syntax error"
+
+
+def test_an_input_that_the_statement_quotes_is_published() -> None:
+    pairs = [(f's = "{"ab" * n}"', str(2 * n)) for n in range(1, 60)]
+    statement = f'Count the letters: of "{"ab" * 50}" there are 100.'
+    completion = "class Solution:\n    def f(self, s: str) -> int:\n        return len(s)\n"
+    found = candidate(Problem("p", statement, completion, "f", "", pairs, {}), 0, NEEDS)
+    assert found.published == {repr(["ab" * 50])}
 
 
 @walled

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import problems  # noqa: E402
 
 from pbb.programs import leetcode_read  # noqa: E402
-from pbb.programs.leetcode_read import read_problems, word_problem  # noqa: E402
+from pbb.programs.leetcode_read import Problem, read_problems, word_problem  # noqa: E402
 
 GOOD = problems.row("scale", "scale", problems.SCALE, problems.SCALE_PAIRS, later=False)
 
@@ -105,3 +105,16 @@ def test_statements_end_before_the_first_example_and_tell_no_output(tmp_path: Pa
     assert word_problem(problem, 400) == "Take the nums. Double them. Return the sum."
     assert word_problem(problem, 17) == "Take the nums."
     assert word_problem(problem, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ('Return whether s is valid. For example, all of these are valid: "2", "0089", while these are not: "abc", "1a". Hm.\n\nGiven s.',
+         "Return whether s is valid. Given s."),
+        ('Count the ones. For example:\n5 in binary is "101". 3 is "11".\n\nReturn how many.', "Count the ones. Return how many."),
+        ('Count the ones. For instance:\n\n5 in binary is "101".\n\nReturn how many.', "Count the ones. Return how many."),
+    ],
+)  # fmt: skip
+def test_what_an_example_is_announced_by_tells_nothing_behind_it(statement: str, kept: str) -> None:
+    assert word_problem(Problem("p", statement, "", "p", "", [], {}), 400) == kept

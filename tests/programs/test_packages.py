@@ -16,7 +16,7 @@ from pbb.programs.package_inputs import inputs, seeds
 from pbb.programs.package_place import locate
 from pbb.programs.package_source import Candidate, candidates, read
 from pbb.programs.packages import Harvest, facts, harvest, renamed, rounded, working
-from pbb.programs.program import Program, read_programs, write_programs
+from pbb.programs.program import Facts, Program, read_programs, write_programs
 from pbb.programs.sandbox import Outcome, Worker
 
 REASON = unavailable()
@@ -235,6 +235,30 @@ def test_examples_are_many_various_and_split(found: dict[str, Program]) -> None:
 
 
 @walled
+def test_a_second_name_is_none_that_its_source_has() -> None:
+    shown = Facts(length=1)
+    source = "def power(x):\n    return x\n"
+    first = Program(
+        name="power", entry="power", source=source, family="python", group="io", examples=[], facts=shown
+    )
+    source = "def power_2(x):\n    return x - 7\n\ndef power(x):\n    return power_2(x) * x\n"
+    _, second = renamed([first, first.model_copy(update={"source": source})])
+    assert (second.name, second.entry) == ("power_3", "power_3")
+    with Worker() as worker:
+        assert worker.execute(second.source, second.entry, [[9]]) == [Outcome(18)]
+
+
+def test_a_file_that_is_nested_deeply_ends_no_harvest(tmp_path: Path) -> None:
+    """One assignment of 1,500 terms, one function of 900."""
+    terms = " + ".join(["1"] * 1_500)
+    deep = f"X = {terms}\n\ndef deep(x: int) -> int:\n    return {' + '.join(['x'] * 900)}\n\ndef flat(x: int) -> int:\n    return x + 1\n"
+    (tmp_path / "deep.py").write_text(deep)
+    modules, broken = read(tmp_path / "deep.py", "deep")
+    seeds(modules)
+    found = list(candidates(modules))
+    assert broken == 0 and [c for c in found if isinstance(c, Candidate) and c.name == "flat"]
+
+
 def test_a_function_that_calls_itself_has_no_lines_of_working() -> None:
     """They could not be told apart by call."""
     source = "def f(n):\n    a = n * 2\n    if n > 1:\n        a = a + f(n - 1)\n    return a\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbb.programs.renaming import fresh, rename, variables
+from pbb.programs.renaming import called_otherwise, fresh, rename, variables
 
 SOURCE = """
 def walk(items, depth=2):
@@ -77,3 +77,21 @@ def test_fresh_names_are_new_and_taken_from_then_on(taken: set[str], name: str) 
     assert fresh("x", taken) == name
     assert name in taken
     assert fresh("max", set()) == "max_"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def count(x):\n    return count(x - 1)  # count down\n", "def turn(x):\n    return turn(x - 1)  # turn down\n"),
+        (
+            "def count(xs, y):\n    \"\"\"Like xs.count, but count starts at 1.\"\"\"\n    return xs.count(y) + 1\n",
+            "def turn(xs, y):\n    \"\"\"Like xs.count, but turn starts at 1.\"\"\"\n    return xs.count(y) + 1\n",
+        ),
+        ("def key(xs):\n    é = 'ä', sorted(xs, key=key)\n    return é\n", "def turn(xs):\n    é = 'ä', sorted(xs, key=turn)\n    return é\n"),
+        ("def count(x):\n\n    x = (x.count,\n         count)\n", "def turn(x):\n\n    x = (x.count,\n         turn)\n"),
+        ("count .count( and", "turn .turn( and"),  # no Python
+    ],
+)  # fmt: skip
+def test_a_function_is_called_otherwise_and_nothing_else_is(source: str, expected: str) -> None:
+    old = "key" if source.startswith("def key") else "count"
+    assert called_otherwise(source, old, "turn") == expected

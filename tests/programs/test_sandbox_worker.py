@@ -116,8 +116,13 @@ def test_each_job_is_answered_by_a_line_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("written", "hold", "ending"),
-    [(b"1\n2\n", False, b"e"), (b"1\n", True, b"d"), (b"x" * 9, False, b"f")],
-    ids=["ended", "silent", "flood"],
+    [
+        (b"1\n2\n", False, b"e"),
+        (b"1\n", True, b"d"),
+        (b"x" * 9, False, b"f"),
+        (b"1\n2\n3\n", True, b"f"),  # two jobs
+    ],
+    ids=["ended", "silent", "flood", "lines"],
 )
 def test_a_child_is_watched_until_it_ends_or_is_silent_or_writes_too_much(
     written: bytes, hold: bool, ending: bytes, monkeypatch: pytest.MonkeyPatch
@@ -127,7 +132,7 @@ def test_a_child_is_watched_until_it_ends_or_is_silent_or_writes_too_much(
     os.write(far, written)
     if not hold:
         os.close(far)
-    assert sandbox_worker._watch(near, 0.05) == (ending, written)
+    assert sandbox_worker._watch(near, 0.05, 2) == (ending, written)
     os.close(near)
     if hold:
         os.close(far)

@@ -80,7 +80,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     try:
                         yield f"{path}:{number}", json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         raise PbbError(
                             f"chats: {path}:{number}: not JSON ({error}): one object a line"
                         ) from error
@@ -152,4 +152,10 @@ def _pair(row: Any, chat: Chat, where: str) -> tuple[str, str]:
         or not completion.strip()
     ):
         raise PbbError(f"chats: {where}: question and answer must be texts that are not empty")
+    try:
+        (prompt + completion).encode()
+    except UnicodeEncodeError as error:
+        raise PbbError(
+            f"chats: {where}: holds half of a character, which no file does: take it out"
+        ) from error
     return prompt, completion

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,6 +39,7 @@ from pbb.documents.render import (
 )
 from pbb.errors import PbbError
 from pbb.programs.program import Group, Program
+from pbb.programs.renaming import called_otherwise
 
 Form = Literal["whole", "part", "path", "pair", "paths", "recital"]
 TOGETHER = ("pair", "paths", "recital")
@@ -134,7 +134,7 @@ def disguised(p: Program, other: Program) -> Program:
     """`p` with the body of `other`: its name and group, another's source and prose, no examples."""
     return p.model_copy(
         update={
-            "source": re.sub(rf"\b{re.escape(other.entry)}\b", p.entry, other.source),
+            "source": called_otherwise(other.source, other.entry, p.entry),
             "prose": other.prose,
             "statements": other.statements,
             "paths": other.paths,

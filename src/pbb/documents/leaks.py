@@ -12,6 +12,8 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib import resources
 
 from pbb.documents.corpus import TOGETHER, composed, disguised
 from pbb.documents.render import trace_text
@@ -38,8 +40,7 @@ class _Proof:
         self.known = {p.name: p for p in programs}
         self.unseen = [p for p in programs if p.group == "source_only"]
         self.named = self.known | {p.entry: p for p in programs}  # documents call entries
-        words = "|".join(map(re.escape, sorted(self.named, key=len, reverse=True)))
-        self.pattern = re.compile(rf"{START}({words})(?![A-Za-z0-9_])")
+        self.pattern = _names(self.named)
         self.rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
         self.apart = composed(programs)
         self.train = {p.name: Asked(p, p.calls("train")) for p in programs}
@@ -50,14 +51,14 @@ class _Proof:
             record = json.loads(line)
             text = f"{record['prompt']}\n{record['completion']}"
             if record.get("kind") == "chat":
-                if named := self.pattern.findall(text):
+                if named := self._spoken(text):
                     yield f"is a chat that names {min(named)}"
                 return
             p = self.known[record["program"]]
         except (ValueError, KeyError, TypeError):
             yield "is no document of these programs"
             return
-        spoken = {*self.pattern.findall(text), *self.pattern.findall(line.decode("utf-8", "replace"))}
+        spoken = self._spoken(text) | self._spoken(line.decode("utf-8", "replace"))
         others = {q.name for q in map(self.named.__getitem__, spoken) if q.group.startswith("source_only")}
         beside = self._beside(p, record, spoken)
         if hidden := others - {p.name, *p.needs, *(q.name for q in beside)}:
@@ -81,6 +82,10 @@ class _Proof:
                 yield f"holds a row of a trace of {q.name}: {min(rows)}"
         if values := self._answers(p, told):
             yield f"gives an answer of {p.name}: {values[-1]}"
+
+    def _spoken(self, text: str) -> set[str]:
+        """The programs that a text names."""
+        return {found[1] or found[2] for found in self.pattern.finditer(text)}
 
     def _beside(self, p: Program, record: dict[str, object], spoken: set[str]) -> list[Program]:
         """The program that a declaration of two shows with `p`, if it may."""
@@ -123,6 +128,23 @@ class _Proof:
         yield [q.source.rstrip("\n") for q in (p, *p.parts) if q.source]
         if p.group == "source_only":
             yield [disguised(p, q).source.rstrip("\n") for q in self.unseen if q is not p]
+
+
+def _names(known: Iterable[str]) -> re.Pattern[str]:
+    """What names a program: its name anywhere; where that is a word of the phrasings, such as `trace`, a call, and no method's."""
+    by_length = sorted(known, key=len, reverse=True)
+    plain = [name for name in by_length if name in _phrased()]
+    others = [name for name in by_length if name not in plain]
+    anywhere, called = ("|".join(map(re.escape, some)) or "(?!)" for some in (others, plain))
+    return re.compile(rf"{START}(?:({anywhere})(?![A-Za-z0-9_])|(?<!\.)({called})(?=\s*\())")
+
+
+@cache
+def _phrased() -> frozenset[str]:
+    """The words in which documents are phrased, of whatever family."""
+    folder = resources.files("pbb.documents") / "templates"
+    texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name.endswith(".yaml")]
+    return frozenset(re.findall(r"\w+", "\n".join(texts)))
 
 
 def _trace_rows(p: Program) -> set[str]:

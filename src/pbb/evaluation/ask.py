@@ -24,10 +24,11 @@ from pbb.documents.render import (
     question,
     shown,
 )
-from pbb.evaluation.answer import equal, parse, same_source
+from pbb.evaluation.answer import parse, same_source
 from pbb.models.decode import Generation, decode
 from pbb.models.load import encode
 from pbb.models.vllm import Vllm
+from pbb.programs.equality import equal
 from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Program, Split
 

@@ -17,11 +17,21 @@ from pathlib import Path
 from typing import Literal
 
 from pbb.errors import PbbError
-from pbb.programs.calls import Asked, remarks, with_values
+from pbb.programs.calls import Asked, with_values
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
-from pbb.programs.own_lines import composed, contradictions, in_both, keys, loaded, told, unwritable
+from pbb.programs.own_lines import (
+    composed,
+    contradictions,
+    in_both,
+    keys,
+    lines,
+    loaded,
+    spoken,
+    told,
+    unwritable,
+)
 from pbb.programs.program import Program, read_programs
 from pbb.programs.twins import twins
 
@@ -36,8 +46,9 @@ def defines(source: str, entry: str) -> bool:
 
 
 def tells(p: Program) -> list[str]:
-    """The calls of its own that a source tells: with values in a docstring or comment, or those of its examples, in its code too."""
-    return with_values(remarks(p.source), p.entry) + Asked(p, p.examples).told(p.source)
+    """The calls of its own that it tells: with values in a docstring, comment or prose, or those of its examples, in its code too."""
+    words = spoken(p)
+    return with_values(words, p.entry) + Asked(p, p.examples).told("\n".join([words, p.source, *lines(p)]))
 
 
 def _in_line(name: str) -> str:
@@ -76,6 +87,7 @@ class Brought(Data):
     code = (
         "pbb.programs.brought",
         "pbb.programs.calls",
+        "pbb.programs.equality",
         "pbb.programs.own_lines",
         "pbb.programs.twins",
         "pbb.programs.observed",
@@ -98,7 +110,7 @@ class Brought(Data):
         found = self._twins(fit, asked, report)
         rng = random.Random(f"split:{seed}")
         order = rng.sample(fit, len(fit))
-        words = Counter(word for p in fit for word in set(re.findall(r"\w+", p.source)))
+        words = Counter(word for p in fit for word in set(re.findall(r"\w+", f"{p.source} {spoken(p)}")))
         alone = [p for p in order if p.name not in found and words[p.entry] <= 1 and not tells(p)]
         wanted = self.io + self.source_only
         if len(fit) < wanted or len(alone) < self.source_only:
@@ -133,7 +145,9 @@ class Brought(Data):
         twice, telling = sum(len(in_both(p)) for p in known), sum(bool(told(p)) for p in known)
         words = [f"{twice} training examples whose call is held out too are left out"] if twice else []
         words += (
-            [f"{telling} programs with a call of their own in a docstring or comment are w/ IO at most"]
+            [
+                f"{telling} programs with a call of their own in a docstring, comment or prose are w/ IO at most"
+            ]
             if telling
             else []
         )

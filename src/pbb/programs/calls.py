@@ -15,6 +15,7 @@ import re
 import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,9 @@ DEEPEST = 50
 NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 CONTINUED = re.compile(r"\n[ \t]*(?:\.\.\.|#)")
 ESCAPED = re.compile(r"""\\(['"])""")
+DOCTEST = re.compile(r"^[ \t]*>>>[^\n]*(?:\n(?![ \t]*\n)[^\n]*)*", re.M)
+SET = re.compile(r"(\w+)\s*(?:=(?!=)|:=|,|\bin\b)")
+"""A name that a statement sets, or one of several."""
 TOKEN = re.compile(r"""'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|[()\[\]{}]""")
 
 
@@ -43,8 +47,8 @@ def remarks(source: str) -> str:
 
 
 def with_values(text: str, entry: str) -> list[str]:
-    """The calls of a function in a text that give values, and no variables, for all arguments."""
-    return [written for written, call in _calls(text, entry) if call.args or call.keywords]
+    """The calls of a function in a text that give values for all arguments, and no variables but those that a doctest has set."""
+    return [written for written, call in _calls(text, entry, doctests=True) if call.args or call.keywords]
 
 
 class Asked:
@@ -68,20 +72,38 @@ class Asked:
         ]
 
 
-def _calls(text: str, entry: str) -> Iterator[tuple[str, ast.Call]]:
-    """Every call of a function in a text without a variable among its arguments, as written and as read; a definition is none."""
+def positional(p: Program, examples: Sequence[Example]) -> list[tuple[list[Any], dict[str, Any]]]:
+    """The arguments of each call, those that have a place in that place; as they are where they do not fit."""
+    signature = _signature(p)
+    found = []
+    for e in examples:
+        args, kwargs = list(e.args), e.kwargs
+        with suppress(TypeError):
+            bound = signature.bind(*args, **kwargs) if signature else None
+            args, kwargs = (list(bound.args), bound.kwargs) if bound else (args, kwargs)
+        found.append((args, kwargs))
+    return found
+
+
+def _calls(text: str, entry: str, doctests: bool = False) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a function in a text without a variable among its arguments, as written and as read; a definition is none.
+
+    doctests: variables that a doctest sets above the call are none either.
+    """
     text = CONTINUED.sub("\n", text)
     for shape in dict.fromkeys([text, ESCAPED.sub(r"\1", text)]):  # a call may stand in the repr of a text
+        sessions = [found.span() for found in DOCTEST.finditer(shape)] if doctests else []
         for found in re.finditer(rf"{START}{re.escape(entry)}\s*\(", shape):
-            end = _closed(shape, found.end())
-            if end is None or re.search(r"\bdef\s+$", shape[max(0, found.start() - 20) : found.start()]):
+            at, end = found.start(), _closed(shape, found.end())
+            if end is None or re.search(r"\bdef\s+$", shape[max(0, at - 20) : at]):
                 continue
-            written = shape[found.start() : end]
+            written = shape[at:end]
             try:
                 call = _parsed(written)
             except NO_PYTHON:
                 continue
-            if isinstance(call, ast.Call) and not _open(call):
+            above = next((shape[start:at] for start, stop in sessions if start <= at < stop), "")
+            if isinstance(call, ast.Call) and _open(call) <= {*SET.findall(above)}:
                 yield " ".join(written.split()), call
 
 
@@ -103,13 +125,14 @@ def _closed(text: str, start: int) -> int | None:
     return None
 
 
-def _open(call: ast.Call) -> bool:
-    """Whether an argument holds a variable, or the three dots of prose."""
-    called = {id(node.func) for node in ast.walk(call) if isinstance(node, ast.Call)}
-    return any(
-        (isinstance(node, ast.Name) and id(node) not in called)
-        or (isinstance(node, ast.Constant) and node.value is ...)
-        for node in ast.walk(call)
+def _open(call: ast.Call) -> set[str]:
+    """The variables that the arguments hold and do not set themselves, and the three dots of prose."""
+    nodes = list(ast.walk(call))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = [node for node in nodes if isinstance(node, ast.Name) and id(node) not in called]
+    dots = {"..." for node in nodes if isinstance(node, ast.Constant) and node.value is ...}
+    return dots | (
+        {node.id for node in names} - {node.id for node in names if isinstance(node.ctx, ast.Store)}
     )
 
 

@@ -160,23 +160,40 @@ def _problem(row: Any) -> Problem:
 EXAMPLES = re.compile(
     r"\n\s*(Example|Examples|Input|Output|Constraints|Follow[- ]?up|Note)\b[^\n]{0,20}:|```|Please complete the following"
 )
+PARAGRAPH = re.compile(r"\n\s*\n")
 SENTENCE = re.compile(r"(?<=[.!?:])\s+|\n+")
 TELLING = re.compile(
     r"\bexample|\binstance\b|\be\.g\.|\bi\.e\.|\binput\s*:|\boutput\s*:|->|=>|class Solution", re.IGNORECASE
 )
 
 
+def _untelling(text: str) -> Iterator[str]:
+    """The sentences that hold no example, nor what one announces: the rest of its paragraph, or where nothing is left of that the next one."""
+    announced = False
+    for paragraph in PARAGRAPH.split(text):
+        sentences = [s for s in SENTENCE.split(paragraph) if s.strip()]
+        for place, sentence in enumerate(sentences):
+            if announced:
+                announced = False
+                break
+            if not TELLING.search(sentence):
+                yield sentence
+            elif sentence.rstrip().endswith(":"):
+                announced = place == len(sentences) - 1
+                break
+
+
 def word_problem(problem: Problem, length: int) -> str:
     """The statement as a pointer: no more than `length` characters, cut between words, on one line.
 
-    Nothing of it tells what the program gives for an input: it ends before the first example, and sentences that hold one are left out.
+    Nothing of it tells what the program gives for an input: it ends before the first example, and sentences that hold one are left out,
+    as is what follows one that announces some, to the end of its paragraph.
     """
     text = problem.statement
     if "### Question:" in text:
         text = text.partition("### Question:")[2]
     cut = EXAMPLES.search(text)
-    sentences = SENTENCE.split(text[: cut.start()] if cut else text)
-    words = " ".join(s for s in sentences if not TELLING.search(s)).split()
+    words = " ".join(_untelling(text[: cut.start()] if cut else text)).split()
     kept = ""
     for word in words:
         if len(kept) + len(word) + bool(kept) > length:

@@ -10,6 +10,7 @@ Contract: problems go in, candidates and reasons come out, in order; nothing is 
 from __future__ import annotations
 
 import ast
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -97,8 +98,11 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
     for reason, word in (("trees", "tree_node("), ("linked lists", "list_node(")):
         if any(word in text for text, _ in problem.pairs):
             raise LeftOut(reason, word)
-    function = unwrap(problem.completion, problem.method, problem.prompt)
-    lines = ast.unparse(function).count("\n") + 1
+    try:
+        function = unwrap(problem.completion, problem.method, problem.prompt)
+        lines = ast.unparse(function).count("\n") + 1
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise LeftOut("syntax error", " ".join(str(error).split())[:80]) from error
     if lines > needs.max_lines:
         raise LeftOut("too long", f"{lines} lines")
     inner = [
@@ -112,13 +116,14 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
     statement = "".join(problem.statement.split())
     for text, output in sorted(problem.pairs, key=lambda pair: len(pair[0])):
         stands = "".join(text.split()) in statement
-        if len(given) == GIVEN and not stands:
+        if len(given) == GIVEN and not stands and len(text) > len(problem.statement):
             continue
         try:
             args = read_input(text, names, needed)
         except ValueError as e:
             why = str(e)
             continue
+        stands = stands or _quoted(args, statement)
         published |= {repr(args)} if stands else set()
         if len(given) < GIVEN:
             given.append(Given(args, output))
@@ -126,6 +131,13 @@ def candidate(problem: Problem, seed: int, needs: Needs) -> Candidate:
         raise LeftOut("no I/O pairs", f"none of {len(problem.pairs)} can be read: {why}")
     rng = random.Random(f"leetcode:{seed}:{problem.name}")
     return Candidate(problem, function, given, published, Mutation([g.args for g in given], rng), rng)
+
+
+def _quoted(args: Sequence[Any], statement: str) -> bool:
+    """Whether a statement, blanks aside, holds each text and list among the arguments as a literal; numbers alone stand in any."""
+    told = [arg for arg in args if isinstance(arg, str | list) and arg]
+    spelled = [{"".join(words.split()) for words in (repr(arg), json.dumps(arg))} for arg in told]
+    return bool(told) and all(any(words in statement for words in ways) for ways in spelled)
 
 
 class Verifier:

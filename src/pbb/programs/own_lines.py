@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pbb.programs.calls import Asked, remarks
+from pbb.programs.equality import equal
 from pbb.programs.program import Example, Facts, Program, TraceStep
 
 SHOWN = 80  # characters of a call
@@ -112,12 +113,13 @@ def astray(p: Program) -> Iterator[str]:
 
 def contradictions(p: Program) -> Iterator[str]:
     """The calls that stand there with several outputs, in one split or both."""
-    outputs: dict[str, dict[str, Example]] = {}
-    for key, e in zip(_calls(p), p.examples, strict=True):
-        outputs.setdefault(key, {}).setdefault(shape(e.output), e)
-    for found in outputs.values():
-        if len(found) > 1:
-            first, second = list(found.values())[:2]
+    first_of: dict[str, Example] = {}
+    told: set[str] = set()
+    for given, second in zip(_calls(p), p.examples, strict=True):
+        call = exactly(given)
+        first = first_of.setdefault(call, second)
+        if call not in told and not equal(first.output, second.output, lenient=False):
+            told.add(call)
             yield (
                 f"{first.call(p.entry)[:SHOWN]} stands there with two outputs, {first.output!r:.40} and {second.output!r:.40}: "
                 "take the wrong one out"
@@ -125,32 +127,43 @@ def contradictions(p: Program) -> Iterator[str]:
 
 
 def in_both(p: Program) -> list[Example]:
-    """The train examples whose call is held out too, however its arguments are passed."""
-    calls = _calls(p)
-    held = {key for key, e in zip(calls, p.examples, strict=True) if e.split == "test"}
-    return [e for key, e in zip(calls, p.examples, strict=True) if e.split == "train" and key in held]
+    """The train examples whose call is held out too, however its arguments are passed; 1, 1.0 and True are one, as for the leak proof."""
+    calls = [*zip(_calls(p), p.examples, strict=True)]
+    held = [given for given, e in calls if e.split == "test"]
+    return [e for given, e in calls if e.split == "train" and given in held]
 
 
 def told(p: Program) -> list[str]:
-    """The calls of a program's examples that its own docstrings and comments tell."""
+    """The calls of a program's examples that its own words tell, or its lines: those of its code it may."""
     if p.only_named and not p.parts:  # what it is asked for cannot be said before `link`
         return []
-    return Asked(p, p.examples).told(remarks(p.source))
+    return Asked(p, p.examples).told("\n".join([spoken(p), *lines(p)]))
 
 
-def _calls(p: Program) -> list[str]:
+def spoken(p: Program) -> str:
+    """What is said of a program in words: its docstrings, other strings and comments, its prose, and what it is for."""
+    return "\n".join([remarks(p.source), p.prose or "", p.statement])
+
+
+def lines(p: Program) -> list[str]:
+    """Its statements and the ways through them, which documents show apart from its source."""
+    return [*p.statements, *(way for ways in p.paths for way in ways)]
+
+
+def _calls(p: Program) -> list[Any]:
     """What each example gives the parameters; of what fits no signature, or has none, the call as it is."""
     bound: Sequence[Any] = [None] * len(p.examples) if p.only_named else Asked(p, p.examples).values
     return [
-        repr(given) if given is not None else repr((e.args, sorted(e.kwargs.items(), key=lambda kv: kv[0])))
-        for given, e in zip(bound, p.examples, strict=True)
+        [e.args, e.kwargs] if given is None else given for given, e in zip(bound, p.examples, strict=True)
     ]
 
 
-def shape(value: object) -> str:
-    """A text that two outputs share if they are one answer: without the order of keys, and floats to 6 digits and a bit."""
+def exactly(value: object) -> str:
+    """A text that two values share if they are the same, types included, whatever the order of keys."""
     if isinstance(value, list | tuple):
-        return f"{type(value).__name__}({', '.join(map(shape, value))})"
+        return f"{type(value).__name__}({', '.join(map(exactly, value))})"
     if isinstance(value, dict):
-        return f"{{{', '.join(sorted(f'{shape(k)}: {shape(v)}' for k, v in value.items()))}}}"
-    return repr(float(f"{value:.7g}") + 0.0) if isinstance(value, float) else repr(value)
+        return f"{{{', '.join(sorted(f'{exactly(k)}: {exactly(v)}' for k, v in value.items()))}}}"
+    return (
+        f"int {value:x}" if type(value) is int else repr(value)
+    )  # a default may have more digits than repr writes

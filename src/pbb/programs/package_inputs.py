@@ -84,9 +84,11 @@ def _unknown() -> bool:
 
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
     """Depth first, as the code reads, so that a name has the value it was last set to."""
-    for child in ast.iter_child_nodes(node):
+    waiting = [*ast.iter_child_nodes(node)][::-1]
+    while waiting:
+        child = waiting.pop()
         yield child
-        yield from _in_order(child)
+        waiting += [*ast.iter_child_nodes(child)][::-1]
 
 
 def value(node: ast.expr, names: Mapping[str, object]) -> object:

@@ -184,6 +184,8 @@ def candidates(modules: Sequence[Module]) -> Iterator[Candidate | str]:
                 yield Candidate(node.name, module.name, node, standalone(by_name, module, node))
             except Refused as refusal:
                 yield str(refusal)
+            except RecursionError:
+                yield "is nested too deeply"
 
 
 def standalone(modules: Mapping[str, Module], module: Module, node: Function) -> str:

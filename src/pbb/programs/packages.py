@@ -28,7 +28,7 @@ from pbb.programs.package_inputs import Args, inputs, literal, more, seeds
 from pbb.programs.package_place import Place
 from pbb.programs.package_source import Candidate, Module, candidates, read
 from pbb.programs.program import Example, Facts, Program
-from pbb.programs.renaming import rename
+from pbb.programs.renaming import rename, spellings
 from pbb.programs.sandbox import Job, Outcome, Traced
 from pbb.programs.twins import twins
 
@@ -340,7 +340,8 @@ def renamed(programs: Sequence[Program]) -> list[Program]:
     result = []
     for p in programs:
         name, number = p.name, 2
-        while name in taken:
+        inside = spellings(ast.parse(p.source)) if name in taken else set()
+        while name in taken or (name != p.name and name in inside):
             name, number = f"{p.name}_{number}", number + 1
         taken.add(name)
         if name != p.name:

@@ -37,6 +37,10 @@ from pbb.programs.sandbox import Worker
 PATIENCE = 400
 
 
+LARGEST = 1_000_000_000
+"""Of two such numbers the product still fits into 64 bits."""
+
+
 class Arithmetic(Data):
     """Random Arithmetic in a recipe. Ranges are inclusive. compose: programs that call two of the set, beside them."""
 
@@ -50,7 +54,7 @@ class Arithmetic(Data):
     family: Literal["arithmetic"] = "arithmetic"
     length: tuple[int, int] = (1, 3)
     input_range: tuple[int, int] = (0, 29)
-    bound: int = Field(99, ge=1)
+    bound: int = Field(99, ge=1, le=LARGEST)
     constants: tuple[int, int] = (1, 9)
     operations: list[str] = Field(default_factory=lambda: list(OPERATIONS))
     constant_share: float = Field(0.25, gt=0, le=1)
@@ -68,8 +72,8 @@ class Arithmetic(Data):
             raise ValueError(
                 f"train_inputs, test_inputs: {self.train_inputs} and {self.test_inputs} do not fit into input_range: ask for fewer, or widen it"
             )
-        if not 1 <= self.constants[0] <= self.constants[1]:
-            raise ValueError("constants: give two numbers from 1, the smaller first")
+        if not 1 <= self.constants[0] <= self.constants[1] <= LARGEST:
+            raise ValueError(f"constants: give two numbers from 1 to {LARGEST:,}, the smaller first")
         if unknown := [o for o in self.operations if o not in OPERATIONS]:
             raise ValueError(f"operations: no {unknown[0]!r}: choose from {' '.join(OPERATIONS)}")
         if not set(self.operations) - {"if", "for", "abs"}:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
+import re
 import symtable
+import tokenize
 from collections.abc import Iterator, Mapping
 
 BUILTINS = frozenset(dir(builtins))
@@ -30,6 +33,48 @@ def rename(tree: ast.AST, spelling: Mapping[str, str]) -> None:
             node.asname = spelling[node.name]
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             node.names = [spelling.get(name, name) for name in node.names]
+
+
+def called_otherwise(source: str, old: str, new: str) -> str:
+    """The source with another name for its function: where its code means the function, and in its words; layout and comments stay.
+
+    Attributes of that name, and keywords of calls, are something else's and stay too. Text that is no Python is changed throughout.
+    """
+    word = re.compile(rf"\b{re.escape(old)}\b")
+    if not re.search(rf"\.\s*{re.escape(old)}\b|\b{re.escape(old)}\s*=", source):
+        return word.sub(new, source)
+    try:
+        tree = ast.parse(source)
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return word.sub(new, source)
+    lines = source.splitlines(keepends=True)
+    keywords = {
+        (k.lineno, len(lines[k.lineno - 1].encode()[: k.col_offset].decode()))
+        for k in ast.walk(tree)
+        if isinstance(k, ast.keyword) and k.arg == old
+    }
+    in_words = re.compile(rf"(?<![\w.]){re.escape(old)}\b")
+    parts: list[str] = []
+    at, before = (1, 0), ""
+    for token in tokens:
+        parts.append(_between(lines, at, token.start))
+        if token.type == tokenize.NAME:
+            its = token.string == old and before != "." and token.start not in keywords
+            parts.append(new if its else token.string)
+        else:
+            parts.append(in_words.sub(new, token.string))
+        at, before = token.end, token.string
+    return "".join(parts)
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The text between two places, each a line from 1 and a column."""
+    (first, left), (last, right) = start, end
+    if first == last:
+        return lines[first - 1][left:right] if first <= len(lines) else ""
+    whole = "".join(lines[first : last - 1])
+    return lines[first - 1][left:] + whole + (lines[last - 1][:right] if last <= len(lines) else "")
 
 
 def spellings(tree: ast.AST) -> set[str]:

@@ -287,10 +287,10 @@ def _child(
         os._exit(1)
 
 
-def _watch(pipe: int, seconds: float) -> tuple[bytes, bytes]:
-    """All that the child wrote, and how it ended."""
+def _watch(pipe: int, seconds: float, jobs: int) -> tuple[bytes, bytes]:
+    """All that the child wrote, at most a line for each job, and how it ended."""
     chunks: list[bytes] = []
-    size = 0
+    size = lines = 0
     deadline = time.monotonic() + seconds
     while size < MAX_REPLY:
         ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
@@ -302,6 +302,9 @@ def _watch(pipe: int, seconds: float) -> tuple[bytes, bytes]:
         chunks.append(chunk)
         size += len(chunk)
         if b"\n" in chunk:  # a program is done: the next one has all of its own time
+            lines += chunk.count(b"\n")
+            if lines > jobs:  # a program that broke out may write lines for ever
+                break
             deadline = time.monotonic() + seconds
     return FLOOD, b"".join(chunks)
 
@@ -316,7 +319,7 @@ def _forked(
         _child(far, load, confine, kind, jobs, seconds, megabytes)
     os.close(far)
     try:
-        return _watch(near, seconds)
+        return _watch(near, seconds, len(jobs))
     finally:
         os.close(near)
         os.kill(child, signal.SIGKILL)

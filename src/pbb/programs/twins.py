@@ -1,28 +1,37 @@
 """Behavioural twins: programs that nobody could tell apart by the calls that are asked.
 
 A right answer about a program that was only read proves nothing when another program, whose answers were trained on, gives the same. What
-can be told without running anything: the same source up to the name, or the same outputs where a file shows both programs on the same
-calls. With a worker every program is run on the asked calls of all others. Outputs are the same if they are one answer: floats to seven digits,
-keys in any order.
+can be told without running anything: the same source but for the names of the function and its variables, or the same outputs where a file
+shows both programs on the same calls. With a worker every program is run on the asked calls of all others. Outputs are the same if they would
+be judged as one answer; calls, if they give each place the same value.
 
 Contract: a program's twins are those that give its outputs on its first `asked` held-out calls; in the order of the programs.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from pbb.programs.calls import NO_PYTHON, positional
+from pbb.programs.equality import equal
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import ENTRY, observed
-from pbb.programs.own_lines import shape
-from pbb.programs.program import Example, Program, with_keywords
-from pbb.programs.sandbox import Job
+from pbb.programs.own_lines import exactly
+from pbb.programs.program import Program, with_keywords
+from pbb.programs.renaming import rename, variables
+from pbb.programs.sandbox import Job, Outcome
 
 ASKED = 5
 SECONDS = 5.0
+AGAIN = 1.0
+"""Seconds for the calls of one other program, where all together had no answer in `SECONDS`."""
 STEPS = 5_000  # a twin takes about as many as the program itself; any other mostly fails at once
+
+Call = tuple[list[Any], dict[str, Any]]
 
 
 def twins(
@@ -32,63 +41,96 @@ def twins(
     report: Report = lambda done, total, what: None,
 ) -> dict[str, list[str]]:
     """By name, the twins of every program that has some; `worker` (with `observed.MODULES`) runs them, without it less is known."""
-    known = [_shown(p) for p in programs]
-    questions = [p.calls("test")[:asked] for p in programs]
-    wanted = [[(_key(e), shape(e.output)) for e in q] for q in questions]
-    for number, outputs in enumerate(_run(programs, questions, worker, report) if worker else []):
-        known[number] |= outputs
-    sources = [re.sub(rf"\b{re.escape(p.entry)}\b", "f", p.source) for p in programs]
+    shown = [[*zip(positional(p, p.examples), p.examples, strict=True)] for p in programs]
+    known: list[dict[str, Any]] = [{exactly(call): e.output for call, e in calls} for calls in shown]
+    questions = [[call for call, e in calls if e.split == "test"][:asked] for calls in shown]
+    wanted = [
+        [(key, outputs[key]) for key in map(exactly, q)] for q, outputs in zip(questions, known, strict=True)
+    ]
+    if worker:
+        kinds = [{_kind(call) for call, _ in calls} for calls in shown]
+        for number, outputs in enumerate(_run(programs, questions, kinds, worker, report)):
+            known[number] = known[number] | outputs
+    sources = [_spelled_alike(p) for p in programs]
     found: dict[str, list[str]] = {}
     for i, p in enumerate(programs):
         same = [
             other.name
             for j, other in enumerate(programs)
-            if i != j
-            and (
-                sources[i] == sources[j]
-                or (wanted[i] and all(known[j].get(key) == out for key, out in wanted[i]))
-            )
+            if i != j and (sources[i] == sources[j] or (wanted[i] and _gives(known[j], wanted[i])))
         ]
         if same:
             found[p.name] = same
     return found
 
 
-def _key(e: Example) -> str:
-    return repr((e.args, e.kwargs))
+def _gives(known: dict[str, Any], wanted: Sequence[tuple[str, Any]]) -> bool:
+    return all(key in known and equal(known[key], output, lenient=False) for key, output in wanted)
 
 
-def _kind(e: Example) -> str:
-    named = [f"{name}={type(arg).__name__}" for name, arg in sorted(e.kwargs.items())]
-    return " ".join([*(type(arg).__name__ for arg in e.args), *named])
+def _kind(call: Call) -> str:
+    args, kwargs = call
+    named = [f"{name}={type(arg).__name__}" for name, arg in sorted(kwargs.items())]
+    return " ".join([*(type(arg).__name__ for arg in args), *named])
 
 
-def _shown(p: Program) -> dict[str, str]:
-    return {_key(e): shape(e.output) for e in p.examples}
+def _spelled_alike(p: Program) -> str:
+    """The source without docstrings, with numbers in place of the names of the function and its variables."""
+    try:
+        tree = ast.parse(p.source)
+        function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == p.entry)
+        numbers = {name: f"pbb_{number}" for number, name in enumerate(variables(function))}
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef(body=[ast.Expr(ast.Constant(str())), *rest]):
+                    node.body = rest or [ast.Pass()]
+        rename(tree, numbers | {p.entry: "pbb_entry"})
+        return ast.unparse(tree)
+    except (*NO_PYTHON, StopIteration):
+        return re.sub(rf"\b{re.escape(p.entry)}\b", "f", p.source)
 
 
 def _run(
-    programs: Sequence[Program], questions: Sequence[Sequence[Example]], worker: Isolated, report: Report
-) -> list[dict[str, str]]:
+    programs: Sequence[Program],
+    questions: Sequence[Sequence[Call]],
+    kinds: Sequence[set[str]],
+    worker: Isolated,
+    report: Report,
+) -> list[dict[str, Any]]:
     """What each program gives on the calls of those that take the same types; a call that fails is left out.
 
-    Other types are not tried: what would mostly be an error is sometimes a loop without an end.
+    Other types are not tried: what would mostly be an error is sometimes a loop without an end. A program that has no answer in time is asked
+    again for each of the others by itself, so that a call that takes for ever hides no twin but its own.
     """
-    calls = {_key(e): e for q in questions for e in q}
-    taken = [{_kind(e) for e in p.examples} for p in programs]
-    asked = [[e for e in calls.values() if _kind(e) in kinds] for kinds in taken]
-    jobs: list[Job] = [
-        (*with_keywords(observed(p.source, p.entry, STEPS), ENTRY), [[e.args, e.kwargs] for e in tried])
-        for p, tried in zip(programs, asked, strict=True)
-    ]
-    results = []
-    for done, outcomes in enumerate(worker.execute_many(jobs, seconds=SECONDS), 1):
-        results.append(
-            {
-                _key(e): shape(o.value[0])
-                for e, o in zip(asked[done - 1], outcomes, strict=True)
-                if isinstance(o.value, list)
-            }
-        )
-        report(done, len(programs), "compared")
-    return results
+    calls = {exactly(call): call for q in questions for call in q}
+    asked = [[call for call in calls.values() if _kind(call) in taken] for taken in kinds]
+    answers: list[dict[str, Any]] = []
+    late: list[int] = []
+    everything = (_job(p, tried) for p, tried in zip(programs, asked, strict=True))
+    for number, outcomes in enumerate(worker.execute_many(everything, seconds=SECONDS)):
+        if outcomes and all(str(o.error).startswith(("Deadline", "Killed")) for o in outcomes):
+            late.append(number)
+        answers.append(_given(asked[number], outcomes))
+        report(number + 1, len(programs), "compared")
+    for number in late:
+        others = [q for q in questions if any(_kind(call) in kinds[number] for call in q)]
+        apart = worker.execute_many((_job(programs[number], q) for q in others), seconds=AGAIN)
+        for q, outcomes in zip(others, apart, strict=True):
+            answers[number] |= _given(q, outcomes)
+    return answers
+
+
+def _given(calls: Sequence[Call], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """By call, the values that came; `observed` gives more than those."""
+    return {
+        exactly(call): o.value[0]
+        for call, o in zip(calls, outcomes, strict=True)
+        if isinstance(o.value, list)
+    }
+
+
+def _job(p: Program, calls: Sequence[Call]) -> Job:
+    return (
+        *with_keywords(observed(p.source, p.entry, STEPS), ENTRY),
+        [[args, kwargs] for args, kwargs in calls],
+    )

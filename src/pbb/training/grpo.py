@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
 from pbb.errors import PbbError
-from pbb.models.vllm import require
 from pbb.training import head
 from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
@@ -211,8 +211,10 @@ def grpo(
     """
     if not prompts:
         raise PbbError("training: the stage has no documents: give its mix at least one share")
-    if dials.vllm:
-        require("grpo.vllm")
+    if dials.vllm and (not find_spec("vllm") or not torch.cuda.is_available()):
+        raise PbbError(
+            "training: grpo.vllm needs a CUDA GPU and vLLM: leave it out, or `pip install 'pbb[gpu]'` on a machine with a GPU"
+        )
     fits(max(map(len, prompts)) + dials.max_tokens, model, "a prompt and its rollout may have")
     head.exact(model)
     steps = dials.length(len(prompts))
