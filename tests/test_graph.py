@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbb import graph
-from pbb.graph import Step, critical_seconds, ordered, seconds_left, source_digest
+from pbb.graph import Step, critical_seconds, doing, ordered, seconds_left, source_digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -75,6 +76,77 @@ def test_hash_is_the_same_in_another_process(python: Callable[..., str]) -> None
 def test_a_configuration_that_is_no_json_has_no_hash(config: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError)):
         Step("k", "a", config, {}, "pbb.errors:f").hash  # noqa: B018
+
+
+SAID = '''"""A module."""
+
+# Above.
+import os  # beside
+
+NAME = "a # b"  # c
+"""What it is."""
+
+
+class Fault(Exception):
+    """Alone in its body."""
+
+
+def work(x):
+    """Docs.
+
+    # more
+    """
+
+    def inner():
+        return (
+            x  # why
+            + 1
+        )
+
+    text = f"""é # {x}
+
+    # stays
+    """
+    return text, inner, b"#"  # é
+'''
+DONE = '''import os
+NAME = "a # b"
+class Fault(Exception):
+    ""
+def work(x):
+    def inner():
+        return (
+            x
+            + 1
+        )
+    text = f"""é # {x}
+
+    # stays
+    """
+    return text, inner, b"#"'''
+
+
+def test_what_a_source_does_is_its_text_without_comments_docstrings_and_blank_lines() -> None:
+    assert doing(SAID) == DONE
+    assert doing(DONE) == DONE and doing("") == ""
+
+
+def test_no_module_does_anything_else_without_its_words() -> None:
+    def without_words(source: str) -> str:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [
+                    s
+                    for s in body
+                    if not isinstance(getattr(s, "value", None), ast.Constant) or not isinstance(s, ast.Expr)
+                ]  # type: ignore[attr-defined]
+        return ast.dump(tree)
+
+    for path in Path(graph.__file__).parent.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert without_words(doing(source)) == without_words(source)
 
 
 def test_source_digest_changes_with_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ import hashlib
 import heapq
 import importlib.util
 import json
+import math
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -107,13 +110,53 @@ def source_files(module: str) -> tuple[Path, list[Path]]:
 
 @cache
 def source_digest(module: str) -> str:
-    """sha256 of a module's source, or of every file of a package."""
+    """sha256 of what a module's source does, or of every file of a package."""
     folder, files = source_files(module)
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        text = path.read_bytes()
+        done = doing(text.decode()).encode() if path.suffix == ".py" else text
+        digest.update(hashlib.sha256(done).digest())
     return digest.hexdigest()
+
+
+def doing(source: str) -> str:
+    """A module without what changes no outcome: comments, docstrings (those of attributes too) and blank lines; all else to the letter.
+
+    A better word in a docstring is to retrain nothing.
+    """
+    lines = [line.encode() for line in source.split("\n")]  # places in a syntax tree count bytes
+    gone: set[int] = set()
+    strings: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+        ):
+            last = node.end_lineno or node.lineno
+            for row in range(node.lineno, last + 1):
+                start = node.col_offset if row == node.lineno else -1
+                end = node.end_col_offset if row == last else None
+                strings[row].append((start, math.inf if end is None else end))
+        body = getattr(node, "body", None)
+        said = [s for s in body if _said(s)] if isinstance(body, list) else []
+        for statement in said:
+            gone.update(range(statement.lineno, (statement.end_lineno or 0) + 1))
+        if said and said == body:  # which must not be empty
+            gone.remove(said[0].lineno)
+            lines[said[0].lineno - 1] = b" " * said[0].col_offset + b'""'
+    for row, line in enumerate(lines, 1):
+        for found in re.finditer(b"#", line):
+            if not any(start <= found.start() < end for start, end in strings[row]):
+                lines[row - 1] = line[: found.start()].rstrip()
+                break
+        if not lines[row - 1].strip() and not any(start < 0 for start, _ in strings[row]):
+            gone.add(row)
+    return b"\n".join(line for row, line in enumerate(lines, 1) if row not in gone).decode()
+
+
+def _said(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(getattr(statement.value, "value", None), str)
 
 
 @cache
@@ -124,7 +167,7 @@ def function_digest(function: str) -> str:
     """
     module, _, name = function.partition(":")
     _, (path,) = source_files(module)
-    text = path.read_text(encoding="utf-8")
+    text = doing(path.read_text(encoding="utf-8"))
     places: dict[str, list[ast.stmt]] = {}
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

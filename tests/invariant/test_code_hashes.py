@@ -81,7 +81,7 @@ def chosen(step: Step) -> set[str]:
 
 
 def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what it uses of its module, comments included; what it does not use is not."""
+    """And what it uses of its module; what it does not use is not, nor is what is said about it."""
     text = (
         "from math import floor as cut\nimport os.path\nSIZE: int = 3\nSIDE = 1\nSIDE = 5\nOTHER = 4\n"
         "def keep(f):\n    return f\ndef inner():\n    return cut(SIZE) + SIDE\n"
@@ -99,6 +99,7 @@ def test_the_function_itself_is_in_its_hash(tmp_path: Path, monkeypatch: pytest.
         digest(text.replace("OTHER = 4", "OTHER = 5").replace("idle", "lazy").replace("os.path", "os"))
         == before
     )
+    assert digest(text.replace("def inner():\n", 'def inner():\n    """Why."""\n\n    # because\n')) == before
     for old, new in (
         ("SIZE: int = 3", "SIZE: int = 4"),
         ("SIDE = 1", "SIDE = 2"),

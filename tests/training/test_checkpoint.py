@@ -81,14 +81,6 @@ def test_a_journal_is_sealed_up_to_where_it_was(how: str, tmp_path: Path) -> Non
     assert newest(folder) == (made if how in ("grown", "same") else None)
 
 
-def test_a_checkpoint_that_version_0_1_sealed_is_known_by_its_sizes(tmp_path: Path) -> None:
-    made = written(tmp_path, 3, sealed=False)
-    (made / SEAL).write_text(json.dumps({name: 3 * len(name) for name in FILES}))
-    assert newest(tmp_path) == made
-    (made / FILES[0]).write_bytes(b"")
-    assert newest(tmp_path) is None
-
-
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "null", "7", '{"gone": 1}', '{"model.safetensors": null}', "\0"]
 )
