@@ -112,6 +112,16 @@ def test_a_stage_of_dpo_counts_what_it_draws_and_the_model_it_is_held_to() -> No
     assert some.longest == 100 + stage.dpo.max_tokens and some.bytes - alike.bytes > 8 * SMOL.weights
 
 
+def test_logits_of_dpo_are_there_by_tiles_however_long_the_documents() -> None:
+    """Of 24,000 positions (16 pairs) as of 12,000, but for the layers."""
+    stage = Stage(method="dpo", batch_size=16)
+    assert stage.dpo is not None
+    layers = 16 * SMOL.width + 4 * SMOL.inner  # more than any part of them
+    some, more = (need("s", stage, 64, n - stage.dpo.max_tokens, SMOL, False) for n in (375, 750))
+    attention = 4 * 32 * SMOL.layers * 3 * SMOL.heads * (750**2 - 375**2)
+    assert more.bytes - some.bytes - attention <= 4 * 32 * 375 * SMOL.layers * layers
+
+
 def test_only_stages_that_an_arm_trains_are_counted(recipe: Recipe) -> None:
     arms = {"proactive": recipe.arms["proactive"]}
     small = recipe.model_copy(update={"arms": arms})

@@ -35,6 +35,10 @@ LONGEST = 300  # tokens of a document where no sample of the data can be drawn a
 DRAWN = 32  # programs of each group in that sample
 SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample
 WRITTEN = 0.6  # share of a document that is completion
+TILE, TILED = (
+    (4_096, 32_768),
+    34,
+)  # positions and words whose logits TRL 1.16 has at a time for DPO, and bytes of each, on a CPU
 SPARE = 1.1  # a run is refused where it would need more than this times what is free
 
 
@@ -137,9 +141,11 @@ def need(
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
-    # DPO takes logits of every position, the reference's too
-    head = 18 * tokens if stage.dpo else 12 * int(WRITTEN * tokens)
-    size = PROCESS + held // shards + 4 * tokens * kept + head * of.vocabulary
+    if stage.dpo:  # TRL's takes every position's logits, by tiles
+        head = TILED * min(tokens, TILE[0]) * min(of.vocabulary, TILE[1])
+    else:
+        head = 12 * int(WRITTEN * tokens) * of.vocabulary
+    size = PROCESS + held // shards + 4 * tokens * kept + head
     return Need(name, documents, longest, int(size))
 
 
