@@ -141,10 +141,9 @@ def need(
     tokens = rows * longest
     layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
-    if stage.dpo:  # TRL's takes every position's logits, by tiles
-        head = TILED * min(tokens, TILE[0]) * min(of.vocabulary, TILE[1])
-    else:
-        head = 12 * int(WRITTEN * tokens) * of.vocabulary
+    # TRL's DPO takes every position's logits, by tiles
+    tiled = TILED * min(tokens, TILE[0]) * min(of.vocabulary, TILE[1])
+    head = tiled if stage.dpo else 12 * int(WRITTEN * tokens) * of.vocabulary
     size = PROCESS + held // shards + 4 * tokens * kept + head
     return Need(name, documents, longest, int(size))
 
