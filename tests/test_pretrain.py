@@ -22,12 +22,13 @@ from transformers import (
 
 from pbb import cli, pretrain
 from pbb.documents import pretraining
+from pbb.documents.pretraining_phases import PHASES
 from pbb.errors import PbbError
 from pbb.models.place import EMBEDDED
 
 
 def test_every_phase_has_its_settings_its_steps_and_its_number_on_the_command_line() -> None:
-    assert len(pretraining.PHASES) == len(pretrain.SETTINGS) == len(pretrain.STEPS)
+    assert len(PHASES) == len(pretrain.SETTINGS) == len(pretrain.STEPS)
     assert inspect.signature(cli.pretrain).parameters["steps"].default == pretrain.STEPS
 
 

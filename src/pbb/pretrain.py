@@ -29,7 +29,8 @@ from transformers import (
 )
 
 from pbb import folder as folders
-from pbb.documents.pretraining import DIALS, EXACT, LONG, NAMES, STRINGS, pretraining_corpus
+from pbb.documents.pretraining import pretraining_corpus
+from pbb.documents.pretraining_phases import EXACT, LONG, LONGER, NAMES, STRINGS
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document, Representation, templates
 from pbb.errors import PbbError
@@ -249,7 +250,7 @@ def in_context(
         ("prose", "arithmetic", "prose", sampled(EXACT, 200)),
     ]
     if phase >= LONG:
-        shown += [("long source", "arithmetic", "source", sampled(replace(DIALS[LONG], length=(4, 5)), 100))]
+        shown += [("long source", "arithmetic", "source", sampled(replace(LONGER, length=(4, 5)), 100))]
     if phase == STRINGS:
         size = {"io": 1, "source_only": 100, "train_inputs": 20, "test_inputs": 10}
         shown += [

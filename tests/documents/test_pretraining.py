@@ -9,17 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from pbb.documents import pretraining
-from pbb.documents.pretraining import (
-    DIALS,
-    LONG,
-    NAMES,
-    PHASES,
-    PROSE,
-    STRINGS,
-    library,
-    pretraining_corpus,
-    pretraining_document,
-)
+from pbb.documents.pretraining import library, pretraining_corpus, pretraining_document
+from pbb.documents.pretraining_phases import LONG, NAMES, PHASES, STRINGS
 from pbb.documents.pretraining_strings import strings_document
 from pbb.documents.render import Document
 from pbb.evaluation.answer import parse
@@ -64,12 +55,12 @@ def phase(request: pytest.FixtureRequest) -> int:
 def documents(shelved: list[Program], phase: int) -> list[Document]:
     """Those that are not about strings, which have a test file of their own."""
     passing = names(1000, 0, "passing")
-    count = round(COUNT / (1 - PHASES[phase].get("strings", 0)))
+    count = round(COUNT / (1 - PHASES[phase].shares.get("strings", 0)))
     drawn = [pretraining_document(0, i, shelved, passing, phase) for i in range(count)]
     if phase != STRINGS:
         return drawn
     strings = [d == strings_document(0, i, passing) for i, d in enumerate(drawn)]
-    assert sum(strings) / count == pytest.approx(PHASES[phase]["strings"], abs=0.03)
+    assert sum(strings) / count == pytest.approx(PHASES[phase].shares["strings"], abs=0.03)
     return [d for d, string in zip(drawn, strings, strict=True) if not string]
 
 
@@ -223,7 +214,7 @@ def test_a_drill_is_one_operation_without_a_name(documents: list[Document]) -> N
 
 
 def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], phase: int) -> None:
-    shares = PHASES[phase]
+    shares = PHASES[phase].shares
     assert abs(sum(shares.values()) - 1) < 1e-9
     arithmetic = 1 - shares.get("strings", 0)
     shares = {kind: share / arithmetic for kind, share in shares.items()}
@@ -237,15 +228,15 @@ def test_all_shares_occur_about_as_often_as_they_say(documents: list[Document], 
     assert alone[True] / COUNT == pytest.approx(shares.get("order", 0), abs=0.03)
     above = [d.prompt for d in documents if "\n" in d.prompt and d.kind == "execution"]
     by_prose = sum(not prompt.startswith("def ") for prompt in above)
-    assert by_prose / len(above) == pytest.approx(PROSE[phase], abs=0.05)
+    assert by_prose / len(above) == pytest.approx(PHASES[phase].prose, abs=0.05)
 
 
 def test_values_in_context_stay_within_the_phases_bound(documents: list[Document], phase: int) -> None:
     for d in documents:
         if d.ask == "step":
-            assert abs(int(d.completion.rpartition(" = ")[2])) <= DIALS[phase].bound
+            assert abs(int(d.completion.rpartition(" = ")[2])) <= PHASES[phase].dials.bound
         elif d.kind == "execution" and d.ask not in ("outcome", "order"):
-            assert abs(parse(d.completion, cot=d.ask != "direct").value) <= DIALS[phase].bound
+            assert abs(parse(d.completion, cot=d.ask != "direct").value) <= PHASES[phase].dials.bound
 
 
 def test_document_i_is_the_same_in_every_corpus(

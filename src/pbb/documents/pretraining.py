@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
-from pbb.documents.pretraining_strings import drilled, strings_document
+from pbb.documents.pretraining_phases import EXACT, NAMES, PHASES
+from pbb.documents.pretraining_strings import below, drilled, strings_document
 from pbb.documents.render import (
     Ask,
     Document,
@@ -43,151 +43,6 @@ from pbb.programs.names import names, unruled
 from pbb.programs.program import Example, Program, TraceStep
 from pbb.programs.random_arithmetic import program, random_arithmetic
 
-PHASES: tuple[dict[str, float], ...] = (
-    # Reading first: a quarter of the documents are the library's, and much is answered directly.
-    {
-        "in-context trace": 0.16,
-        "in-context direct": 0.30,
-        "in-context recite": 0.06,
-        "in-context part": 0.04,
-        "in-context source": 0.04,
-        "drill": 0.14,
-        "library": 0.13,
-        "library part": 0.13,
-    },
-    # Then execution: what the first phase leaves inexact is copying and arithmetic.
-    {
-        "in-context trace": 0.30,
-        "in-context direct": 0.22,
-        "in-context recite": 0.10,
-        "in-context part": 0.06,
-        "in-context source": 0.02,
-        "drill": 0.20,
-        "library": 0.06,
-        "library part": 0.04,
-    },
-    # Then execution without writing it down. Branches and loops stay guesses until what they consist of is taught by itself: how a test
-    # comes out, and one step of a call (docs/lab-notes.md). Traces are few, since their many tokens drown the one of an answer.
-    {
-        "in-context trace": 0.06,
-        "in-context direct": 0.33,
-        "in-context step": 0.25,
-        "in-context outcome": 0.20,
-        "drill": 0.08,
-        "library": 0.04,
-        "library part": 0.04,
-    },
-    # All of it together, on programs as recipes draw them. No recitals here: how to recite is stage 1's to teach.
-    {
-        "in-context trace": 0.25,
-        "in-context direct": 0.40,
-        "in-context step": 0.06,
-        "in-context outcome": 0.03,
-        "in-context part": 0.04,
-        "in-context source": 0.02,
-        "drill": 0.08,
-        "library": 0.06,
-        "library part": 0.06,
-    },
-    # And more traces and arithmetic, until both ways are exact.
-    {
-        "in-context trace": 0.30,
-        "in-context direct": 0.36,
-        "in-context step": 0.06,
-        "in-context outcome": 0.02,
-        "in-context part": 0.04,
-        "in-context source": 0.02,
-        "drill": 0.12,
-        "library": 0.04,
-        "library part": 0.04,
-    },
-    # And letters: ciphers and grammars (`pretraining_strings`), beside as much of the last phase as keeps its arithmetic.
-    {
-        "strings": 0.6,
-        "in-context trace": 0.12,
-        "in-context direct": 0.14,
-        "in-context step": 0.02,
-        "in-context outcome": 0.01,
-        "in-context part": 0.02,
-        "in-context source": 0.01,
-        "drill": 0.05,
-        "library": 0.01,
-        "library part": 0.02,
-    },
-    # In place of letters, from where the fifth left: longer programs and pairs, and traces until they are exact at every length.
-    {
-        "in-context trace": 0.34,
-        "in-context direct": 0.24,
-        "in-context step": 0.05,
-        "in-context outcome": 0.02,
-        "in-context part": 0.04,
-        "in-context source": 0.02,
-        "pair trace": 0.07,
-        "pair recite": 0.03,
-        "pair direct": 0.02,
-        "drill": 0.11,
-        "library": 0.03,
-        "library part": 0.03,
-    },
-    # The same under names that keep no rule of their syllables: a model that has copied none but names of one shelf completes them.
-    {
-        "in-context trace": 0.34,
-        "in-context direct": 0.18,
-        "in-context step": 0.04,
-        "in-context outcome": 0.02,
-        "in-context part": 0.02,
-        "in-context source": 0.02,
-        "pair trace": 0.09,
-        "pair recite": 0.05,
-        "pair direct": 0.02,
-        "order": 0.12,
-        "drill": 0.06,
-        "library": 0.02,
-        "library part": 0.02,
-    },
-    # And more of pairs and traces, until the second name is copied as well as the first and traces are exact again.
-    {
-        "in-context trace": 0.36,
-        "in-context direct": 0.17,
-        "in-context step": 0.03,
-        "in-context outcome": 0.02,
-        "in-context part": 0.02,
-        "in-context source": 0.02,
-        "pair trace": 0.12,
-        "pair recite": 0.06,
-        "pair direct": 0.02,
-        "order": 0.05,
-        "drill": 0.07,
-        "library": 0.03,
-        "library part": 0.03,
-    },
-)
-STRINGS, LONG, NAMES = 5, 6, 7
-"""The phases of strings and of long programs, which both go on from where the fifth left, and the first of two of names that keep no rule."""
-PROSE = (0.25, 0.12, 0.06, 0.12, 0.12, 0.12, 0.12, 0.12, 0.12)
-# How likely lengths 1, 2, 3 ... are.
-LENGTHS = (
-    (3, 4, 3),
-    (3, 4, 3),
-    (7, 3, 0),
-    (4, 5, 1),
-    (3, 6, 1),
-    (3, 6, 1),
-    (3, 5, 4, 3, 1),
-    (3, 5, 4, 3, 1),
-    (3, 5, 4, 3, 1),
-)
-# The numbers of the later phases are those of the default recipe, so that its arithmetic can be exact.
-EXACT = Dials(length=(1, 3), input_range=(0, 29), bound=99, constants=(1, 9))
-DIALS = (
-    Dials(length=(1, 3)),
-    EXACT,
-    replace(EXACT, weights={"if": 3.0, "for": 2.0, "abs": 0.4}),
-    EXACT,
-    EXACT,
-    EXACT,
-    *[replace(EXACT, length=(1, 5))] * 3,
-)
 LIBRARY = 1000
 PAIRED = (3, 1)
 """How likely lengths 1 and 2 are for either program of a pair."""
@@ -198,7 +53,13 @@ DECLARED = 0.3
 def library(seed: int) -> list[Program]:
     """The named programs that pretraining declares and never runs."""
     return random_arithmetic(
-        seed=seed, io=0, source_only=LIBRARY, dials=DIALS[0], train_inputs=0, test_inputs=25, shelf="library"
+        seed=seed,
+        io=0,
+        source_only=LIBRARY,
+        dials=PHASES[0].dials,
+        train_inputs=0,
+        test_inputs=25,
+        shelf="library",
     )
 
 
@@ -298,8 +159,7 @@ def pair(rng: random.Random, named: list[str], dials: Dials, ask: Ask, t: Templa
     e = example(p, first.examples[0].args[0], "train", value)
     above = [declared(q, "source") for q in (*p.parts, *([] if p.only_named else [p]))]
     rng.shuffle(above)
-    d = execution(p, e, ask, t, rng)
-    return d.model_copy(update={"prompt": "\n".join([*above, d.prompt])})
+    return below(execution(p, e, ask, t, rng), "\n".join(above))
 
 
 def order(rng: random.Random) -> Document:
@@ -325,7 +185,8 @@ def pretraining_document(
     rng = random.Random(
         f"pretraining:{seed}:{index}" if phase == 0 else f"pretraining:{seed}:{phase}:{index}"
     )
-    shares, prose, dials = PHASES[phase], PROSE[phase], DIALS[phase]
+    of = PHASES[phase]
+    shares, prose, dials = of.shares, of.prose, of.dials
     t = templates("arithmetic")
     kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind == "strings":
@@ -342,25 +203,21 @@ def pretraining_document(
         named = _unruled(rng, 3) if phase >= NAMES else rng.sample(passing, 3)
         return pair(rng, named, dials, kind.removeprefix("pair "), t)  # type: ignore[arg-type]
     name = unruled(rng) if phase >= NAMES else rng.choice(passing)
-    p = fresh(rng, name, dials, LENGTHS[phase])
+    p = fresh(rng, name, dials, of.lengths)
     context: Representation = "prose" if rng.random() < prose else "source"
     e = p.examples[0]
     ask = kind.removeprefix("in-context ")
     if ask == "part":
-        d = part(p, t, rng)
-        return d.model_copy(update={"prompt": declared(p, "source") + "\n" + d.prompt})
+        return below(part(p, t, rng), declared(p, "source"))
     if ask == "outcome":
         while not p.facts.branches:
-            p = fresh(rng, p.name, dials, LENGTHS[phase])
-        d = outcome(p, p.examples[0], t, rng)
-        return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
+            p = fresh(rng, p.name, dials, of.lengths)
+        return below(outcome(p, p.examples[0], t, rng), declared(p, context))
     if ask == "step":
-        d = step(p, e, t, rng)
-        return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
+        return below(step(p, e, t, rng), declared(p, context))
     if ask == "source":
         other: Representation = "source" if context == "prose" else "prose"
-        d = declaration(p, t, rng, other)
-        return d.model_copy(update={"prompt": declared(p, context) + "\n" + d.prompt})
+        return below(declaration(p, t, rng, other), declared(p, context))
     return execution(p, e, ask, t, rng, context, context)  # type: ignore[arg-type]
 
 

@@ -148,14 +148,15 @@ def in_context(p: Program, ask: str, t: Templates, rng: random.Random) -> Docume
     context: Representation = "prose" if rng.random() < PROSE else "source"
     if ask in ("part", "path"):
         d = part(p, t, rng) if ask == "part" else path(p, t, rng)
-        return _below(d, declared(p, "source"))
+        return below(d, declared(p, "source"))
     if ask == "source":
         other: Representation = "source" if context == "prose" else "prose"
-        return _below(declaration(p, t, rng, other), declared(p, context))
+        return below(declaration(p, t, rng, other), declared(p, context))
     return execution(p, p.examples[0], ask, t, rng, context, context)  # type: ignore[arg-type]
 
 
-def _below(d: Document, shown: str) -> Document:
+def below(d: Document, shown: str) -> Document:
+    """A document with what its question is about above it."""
     return d.model_copy(update={"prompt": shown + "\n" + d.prompt})
 
 
