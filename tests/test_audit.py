@@ -1,19 +1,31 @@
-"""An audit executes none of the programs that others wrote: what they gave is taken from the record, and their data is not made again."""
+"""Which steps an audit looks at, where the code has changed or the points of a sweep share them; and of the programs that others wrote it executes
+none: what they gave is taken from the record, and their data is not made again."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pbb import audit_checks
+from pbb.audit import audit
 from pbb.audited import Finding, Made, again
 from pbb.documents.corpus import planted
 from pbb.evaluation import ask
 from pbb.evaluation.ask import Question, judge
-from pbb.graph import Step
+from pbb.experiment import as_yaml
+from pbb.graph import Step, ordered
 from pbb.programs.program import Example, Facts, Program, write_programs
+from pbb.recipe import Recipe
+from pbb.recipe_file import load
+from pbb.recipe_graph import graph
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from finished_steps import finish, of_older_code  # noqa: E402
 
 
 def foreign(name: str, witness: Path, k: int) -> Program:
@@ -72,3 +84,97 @@ def test_an_output_that_execution_does_not_give_is_found(
         made = Program(name="Zib", entry="Zib", source=source, examples=[example], **given)
         write_programs([made], tmp_path / "programs.jsonl")
         assert [f.verdict for f in audit_checks.programs(m)] == ["agrees", verdict]
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    fast = ["stages.fast={like: read, learning_rate: 0.1}", "arms.fast={stages: [learn, fast]}"]
+    return load("arithmetic", fast, model="owner/model")  # a hub id needs no files for its graph
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each check but says which step it was given."""
+    for kind in audit_checks.KINDS:
+        monkeypatch.setitem(audit_checks.KINDS, kind, lambda m: iter([Finding(m.folder.name, "agrees", "")]))
+
+
+def made_of_older_code(steps: list[Step]) -> dict[str, Step]:
+    """By the hash of today, every step as older code made it, from older parents."""
+    older: dict[str, Step] = {}
+    for step in ordered(steps):
+        parents = {name: older[parent.hash] for name, parent in step.parents.items()}
+        older[step.hash] = Step(step.kind, step.label, step.config, parents, step.function, ("pbb.errors",))
+    return older
+
+
+def looked_at(run: Path) -> list[str]:
+    names = {path.name for path in run.glob("steps/*")}
+    return sorted(f.check for f in audit(run) if f.check in names)
+
+
+@pytest.mark.usefixtures("checked")
+@pytest.mark.parametrize("redone", [["programs"], ["evaluate"], ["programs", "documents"], []])
+def test_what_changed_code_has_not_made_again_is_checked_as_it_was_made(
+    redone: list[str], recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    steps = ordered(graph(recipe))
+    older = made_of_older_code(steps)
+    for step in older.values():
+        finish(tmp_path, step, age=50)
+        if step.kind == "score":
+            finish(tmp_path, of_older_code(step, 1), age=90)
+    today = [finish(tmp_path, step).name for step in steps if step.kind in redone]
+    resting = [s for s in older.values() if s.kind not in redone]
+    wanted = {*today, *(s.folder for s in ordered(resting))}
+    assert set(looked_at(tmp_path)) == wanted and len(wanted) >= len(steps)
+    trains = [s for s in steps if s.kind == "train"]
+    assert len({s.parents["documents"].hash for s in trains}) < len(
+        trains
+    )  # which no place may be told by alone
+
+
+@pytest.mark.usefixtures("checked")
+def test_what_was_made_anew_stands_for_what_older_code_made(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    steps = ordered(graph(recipe))
+    for step in (*made_of_older_code(steps).values(), *steps):
+        finish(tmp_path, step)
+    assert looked_at(tmp_path) == sorted(step.folder for step in steps)
+
+
+@pytest.mark.usefixtures("checked")
+def test_scores_that_older_code_made_are_checked_where_they_are_shown(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    steps = ordered(graph(recipe))
+    (older,) = (step for step in made_of_older_code(steps).values() if step.kind == "score")
+    for step in steps:
+        finish(tmp_path, step)
+    for step in ordered([older]):
+        folder = finish(tmp_path, step, age=50)
+    for place in (folder, tmp_path):
+        (place / "scores.json").write_text("{}")
+    assert set(looked_at(tmp_path)) == {s.folder for s in (*steps, *ordered([older]))}
+
+
+@pytest.mark.usefixtures("checked")
+def test_a_point_of_a_sweep_is_not_audited_by_the_steps_of_others(recipe: Recipe, tmp_path: Path) -> None:
+    """They share a folder: a point's own are those of today's graph, and those that its scores are of."""
+    point = tmp_path / "points" / recipe.hash()
+    point.mkdir(parents=True)
+    (tmp_path / "steps").mkdir()
+    (point / "steps").symlink_to(tmp_path / "steps")
+    (point / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    steps = ordered(graph(recipe))
+    mine = made_of_older_code(steps)
+    for step in (*mine.values(), *ordered(graph(load("arithmetic", ["data.io=30"], model="owner/model")))):
+        finish(point, step)
+
+    assert looked_at(point) == []
+    (found,) = [f for f in audit(point) if "graph of its recipe" in f.check]
+    assert found.verdict == "not checked" and "not finished" in found.detail
+    (score,) = (step for step in mine.values() if step.kind == "score")
+    cost = {"steps": [{"step": parent.folder} for parent in score.parents.values()]}
+    (point / "scores.json").write_text(json.dumps({"scores": [], "cost": cost}))
+    assert looked_at(point) == sorted(step.folder for step in mine.values())

@@ -149,6 +149,38 @@ def test_sampled_answers_stand_below_the_greedy_ones(capfd: Capture) -> None:
         assert out.count("pass@") == len(words) and all(word in out for word in words)
 
 
+def test_composites_stand_below_the_programs_that_they_are_made_of(capfd: Capture) -> None:
+    groups = {"source_only": 0.875, "source_only_composed": 0.625, "io": 0.5, "io_composed": 0.25}
+    rows = [fake_recipe.row("a", group, "recite", share) for group, share in groups.items()]
+    console().print(score_table({"scores": rows}))
+    lines = [line.split("│")[2].strip() for line in capfd.readouterr().out.splitlines() if "│" in line]
+    assert lines == ["87.5", "[82.5, 92.5]", "composed 62.5", "w/ IO 50.0"]
+
+
+def test_an_arm_that_both_runs_have_and_asked_otherwise_is_named(
+    capfd: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pandas
+
+    for name in "AB":
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "recipe.yaml").touch()
+        row = {"group": "source_only", "split": "test", "ask": "trace", "seed": 0, "sample": 0, "source": "s"}
+        row |= {"correct": True, "call": "f(1)"}
+        programs = {"same": "f", "apart": name, f"only-{name}": "f"}
+        rows = [row | {"arm": arm, "program": program} for arm, program in programs.items()]
+        pandas.DataFrame(rows).to_parquet(folder / "predictions.parquet")
+    monkeypatch.setattr("pbb.runs.evaluations", lambda run: [run])
+    code, out, err = said(capfd, "compare", str(tmp_path / "A"), str(tmp_path / "B"), "--json")
+    assert code == 0 and [row["arm"] for row in json.loads(out)] == ["same"]
+    assert err.splitlines() == [
+        "pbb: only run 1 has only-A",
+        "pbb: only run 2 has only-B",
+        "pbb: not asked the same calls in both runs: apart",
+    ]
+
+
 def test_two_runs_stand_beside_each_other_in_percent(capfd: Capture) -> None:
     row = {
         "arm": "[bold]a",
@@ -197,8 +229,9 @@ def test_a_run_is_held_against_published_tables(capfd: Capture) -> None:
     (folder / "b.csv").write_text(f"{head}proactive,0,io\n")
     assert "b.csv:2: not as many values as columns" in refused(capfd, "compare", "fake", "tables")
     assert "run: nowhere: no run directory" in refused(capfd, "compare", "fake", "nowhere")
-    Path("runs/fake/0123/scores.json").write_text("[]")
-    assert "has no scores.json that can be read" in refused(capfd, "compare", "fake", "tables")
+    for broken in ("[]", '{"scores": [{"arm": "proactive"}]}', '{"scores": {}}'):
+        Path("runs/fake/0123/scores.json").write_text(broken)
+        assert "has no scores.json that can be read" in refused(capfd, "compare", "fake", "tables")
 
 
 def test_a_claim_is_one_line_with_its_numbers_or_without() -> None:

@@ -65,6 +65,8 @@ def test_a_folder_of_runs_shows_how_fast_a_machine_is(tmp_path: Path) -> None:
         json.dumps({**ended, "step": "evaluate-3c", "seconds": 10.0, "expected": 10.0}),
         json.dumps({"event": "done", "step": "train-4d", "seconds": 5.0}),  # resumed: not the whole of it
         json.dumps({**ended, "seconds": None}),
+        json.dumps({**ended, "seconds": float("nan")}),
+        json.dumps({**ended, "expected": float("inf")}),
         json.dumps({**ended, "step": 7}),
         '["expected"]',
         json.dumps(ended)[:-9] + '"expected"',

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,39 @@ def test_two_that_make_data_in_one_folder_take_turns(tmp_path: Path, monkeypatch
         for written in [pool.submit(make_data, recipe, tmp_path, None) for _ in range(2)]:
             written.result()
     assert seen == [1, 1]
+
+
+def test_who_waits_for_a_lock_that_is_removed_holds_it_against_who_comes_later(tmp_path: Path) -> None:
+    """The file by which two wait is not that which a third one finds no more."""
+    work, inside, seen = tmp_path / ".making", [0], []
+
+    def one(waiting: threading.Event, hold: threading.Event) -> None:
+        with folders.locked(work, lambda other: waiting.set(), "somebody", patience=0.05):
+            inside[0] += 1
+            seen.append(inside[0])
+            waiting.set()
+            hold.wait(5)
+            inside[0] -= 1
+            folders.unlock(work)
+
+    events = [threading.Event() for _ in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(one, events[0], events[3])
+        assert events[0].wait(5)
+        second = pool.submit(one, events[1], events[4])
+        assert events[1].wait(5)  # it waits for the first
+        events[3].set()
+        first.result(5)
+        while len(seen) < 2:
+            time.sleep(0.01)
+        third = pool.submit(one, events[2], events[5])
+        assert events[2].wait(5)
+        time.sleep(0.1)
+        events[4].set()
+        events[5].set()
+        second.result(5)
+        third.result(5)
+    assert seen == [1, 1, 1] and list(tmp_path.iterdir()) == []
 
 
 def test_files_of_other_data_are_left_and_named(

@@ -478,6 +478,58 @@ def test_null_takes_away_what_is_nested_in_what_a_stage_is_like(tmp_path: Path) 
     assert load(str(written(tmp_path, below, "over.yaml"))).stages["slow"].programs == {}
 
 
+def test_what_stands_in_place_of_nothing_is_not_laid_over_what_a_stage_is_like(tmp_path: Path) -> None:
+    """By a file above the one that took it away, and by an override, which takes the place of all that stood there."""
+    read = {"like": "read", "programs": {"io": 3, "source_only": 2}}
+    stages = SMALL["stages"] | {"first": read, "slow": {"like": "first"}, "then": {"like": "slow"}}
+    written(tmp_path, SMALL | {"stages": stages})
+    layers: list[Any] = [None, {"io": 2}, {"io": 1}]
+    for number, programs in enumerate(layers):
+        over = {"extends": f"over-{number - 1}.yaml" if number else "small.yaml", "title": "Over"}
+        written(tmp_path, over | {"stages": {"slow": {"programs": programs}}}, f"over-{number}.yaml")
+        made = load(str(tmp_path / f"over-{number}.yaml")).stages
+        assert made["slow"].programs == made["then"].programs == (programs or {})
+        assert made["first"].programs == read["programs"]
+    for changes in (
+        ["stages.slow.programs={io: 2}"],
+        ["stages.slow.programs=null", "stages.slow.programs.io=2"],
+        ["stages.slow.programs={io: 2, source_only: 1}", "stages.slow.programs.source_only=null"],
+    ):
+        made = load(str(tmp_path / "small.yaml"), changes).stages
+        assert made["slow"].programs == made["then"].programs == {"io": 2}
+    made = load(str(tmp_path / "small.yaml"), ["stages.slow.programs.io=2"]).stages
+    assert made["slow"].programs == {"io": 2, "source_only": 2}
+
+
+@pytest.mark.parametrize("how", ["a file above", "an override"])
+def test_a_stage_is_like_no_other_any_more_by_null(how: str, tmp_path: Path) -> None:
+    stages = SMALL["stages"] | {"slow": {"like": "read", "learning_rate": 0.1, "batch_size": None}}
+    path, own = written(tmp_path, SMALL | {"stages": stages}), {"like": None, "mix": [SHARE, SHARE]}
+    if how == "a file above":
+        over = {"extends": "small.yaml", "title": "Over", "stages": {"slow": own}}
+        made = load(str(written(tmp_path, over, "over.yaml")))
+    else:
+        made = load(str(path), ["stages.slow.like=null", f"stages.slow.mix={json.dumps(own['mix'])}"])
+    slow = made.stages["slow"]
+    assert (len(slow.mix), slow.learning_rate, slow.batch_size) == (2, 0.1, 16)
+
+
+def test_null_keeps_the_rank_of_all_stages_from_one(tmp_path: Path) -> None:
+    """Wherever it stands: in the file with the rank, in one that extends it, in a stage that is like another, in an override."""
+    stages = SMALL["stages"] | {"less": {**SMALL["stages"]["read"], "lora": None}, "slow": {"like": "more"}}
+    path = written(tmp_path, SMALL | {"lora": 8, "stages": stages})
+    over = {
+        "extends": "small.yaml",
+        "title": "Over",
+        "stages": {"read": {"lora": None}, "slow": {"lora": None}},
+    }
+    ranks = {
+        name: stage.lora for name, stage in load(str(written(tmp_path, over, "over.yaml"))).stages.items()
+    }
+    assert ranks == {"read": None, "more": 8, "both": 8, "less": None, "slow": None}
+    assert load(str(path), ["stages.read.lora=4", "stages.read.lora=null"]).stages["read"].lora is None
+
+
 def test_null_takes_a_mapping_out_of_a_list_by_an_override() -> None:
     whole = load("arithmetic")
     less = load("arithmetic", ["hypotheses.0=null", "stages.learn.mix.1=~"])

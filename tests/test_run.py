@@ -27,7 +27,7 @@ import pbb  # noqa: E402
 from pbb import folder as folders  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.graph import Step, ordered  # noqa: E402
-from pbb.progress import Silent  # noqa: E402
+from pbb.progress import Plain, Silent  # noqa: E402
 from pbb.run import StepCrashed, _Engine, execute  # noqa: E402
 
 
@@ -294,6 +294,23 @@ def test_a_refusal_is_one_line_and_stops_the_others(tmp_path: Path) -> None:
     assert ("stopped", "asleep") in events(tmp_path)
 
 
+def test_what_stopped_beside_a_failure_is_not_shown_as_running_by_what_comes_after(tmp_path: Path) -> None:
+    """A sweep shows all its points on one display."""
+    lines: list[str] = []
+    display = Plain(lines.append, every=0.0)
+    first = fake_steps.step("first", to=20, sleep=0.05)
+    asleep = fake_steps.step("asleep", function="sleep")
+    with pytest.raises(PbbError):
+        refuse = fake_steps.step("refuse", {"x": first}, function="refuse")
+        execute([asleep, refuse], tmp_path, workers=2, display=display, preload=())
+    assert any("asleep 10%" in line for line in lines) and any("asleep: stopped" in line for line in lines)
+    shown = len(lines)
+    other = fake_steps.step("other", to=30, sleep=0.05)
+    execute([other], tmp_path, workers=2, display=display, preload=())
+    assert any("other" in line for line in lines[shown:])
+    assert not any("asleep" in line for line in lines[shown:])
+
+
 @pytest.mark.parametrize("function", ["fill_disk", "fill_disk_in_rust"])
 def test_a_full_disk_is_one_line(tmp_path: Path, function: str) -> None:
     with pytest.raises(PbbError, match="No space left on device: .*: free some space"):
@@ -391,7 +408,8 @@ def test_a_signal_stops_the_run_and_its_steps(tmp_path: Path, number: int, code:
     assert events(tmp_path)[-1] == ("stopped", "asleep")
     assert out == ""
     said = [line for line in err.splitlines() if line != "loading the libraries"]  # on a busy machine
-    assert said == ["1 step", "asleep: started"]
+    assert said[:2] == ["1 step", "asleep: started"]
+    assert len(said) == 3 and said[2].startswith("asleep: stopped, ")
 
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:

@@ -8,20 +8,18 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pbb.experiment import as_yaml
-from pbb.graph import Step
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.runs import evaluations, find_evaluation, find_run, latest_runs
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from finished_steps import evaluations_of, finish  # noqa: E402
+from finished_steps import evaluations_of, finish, of_older_code  # noqa: E402
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -36,13 +34,6 @@ def run(recipe: Recipe, tmp_path: Path) -> Path:
     """A run's directory without steps."""
     (tmp_path / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
     return tmp_path
-
-
-def of_older_code(step: Step, version: int) -> Step:
-    """The same step with other code: another hash, other parents."""
-    code = (f"pbb.{('errors', 'graph', 'folder')[version]}",)
-    parents = {name: replace(parent, code=code) for name, parent in step.parents.items()}
-    return replace(step, parents=parents)
 
 
 def test_the_evaluation_of_todays_code_is_taken(recipe: Recipe, run: Path) -> None:
@@ -105,6 +96,22 @@ def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
             ask()
     mine = finish(run, first)
     assert find_evaluation(run, "proactive") == (mine, None) and evaluations(run) == [mine]
+
+
+def test_a_point_of_a_sweep_answers_with_what_its_own_scores_are_of(recipe: Recipe, tmp_path: Path) -> None:
+    """After any change of the code none of its steps is of today's graph."""
+    run, other = tmp_path / "points" / "one", tmp_path / "steps"
+    run.mkdir(parents=True)
+    other.mkdir()
+    (run / "steps").symlink_to(other)
+    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    (first, _) = evaluations_of(recipe, "proactive")
+    mine = finish(run, of_older_code(first, 1), age=50)
+    finish(run, of_older_code(first, 2))  # another point's, and newer
+    (run / "scores.json").write_text(json.dumps({"scores": [], "cost": {"steps": [{"step": mine.name}]}}))
+    found, note = find_evaluation(run, "proactive")
+    assert found == mine and note and mine.name in note and "other code" in note
+    assert evaluations(run) == [mine]
 
 
 def test_a_recipe_that_does_not_load_any_more_leaves_the_newest(recipe: Recipe, run: Path) -> None:

@@ -22,6 +22,7 @@ import pbb  # noqa: E402
 import pbb.sweep  # noqa: E402
 from pbb import estimate  # noqa: E402
 from pbb.cli import main  # noqa: E402
+from pbb.console import console, sweep_table  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.progress import Silent  # noqa: E402
 from pbb.recipe_file import load  # noqa: E402
@@ -262,6 +263,19 @@ def test_the_command_shows_a_row_a_point_and_says_which_failed(
     assert (told["failed"], told["attempts"]) == ({}, {})
 
 
+def test_composites_stand_below_the_programs_that_they_are_made_of(capfd: pytest.CaptureFixture[str]) -> None:
+    row = {"arm": "a", "seed": 0, "split": "test", "ask": "direct"}
+    groups = {"source_only_composed": 0.25, "source_only": 0.5, "io_composed": 0.75}
+    scores = {"scores": [row | {"group": group, "accuracy": share} for group, share in groups.items()]}
+    (point,) = made([3])
+    told = SimpleNamespace(label="", settings=point.settings, recipe=point.recipe, steps=[], failed=None)
+    told.results = lambda root: scores
+    progress = pbb.sweep.Progress(Path(), [told])  # type: ignore[list-item]
+    console().print(sweep_table(progress, "a"))
+    cells = [line.split("│")[3].strip() for line in capfd.readouterr().out.splitlines() if "│" in line]
+    assert cells == ["50.0", "composed 25.0"]
+
+
 @pytest.mark.parametrize(
     ("given", "word"),
     [(["--on", "the moon"], "local, ray or slurm"), (["--arm", "b"], "--arm b: no such arm: choose from a")],
@@ -290,6 +304,16 @@ def test_every_combination_is_a_point() -> None:
 def test_values_beyond_ascii_are_what_an_override_would_give() -> None:
     (point,) = points("arithmetic", ["title=\U0001f600"], [], None, None)
     assert point.recipe == load("arithmetic", ["title=\U0001f600"]) and point.recipe.title == "\U0001f600"
+
+
+def test_values_are_read_as_an_override_reads_them(refused: Refused) -> None:
+    """Whole numbers are decimal, and a key that stands twice in a mapping is none."""
+    (point,) = points("arithmetic", ["data.io=010"], [], None, None)
+    assert point.recipe.data.io == load("arithmetic", ["data.io=010"]).data.io == 10
+    with refused("data.io", "1:30"):
+        points("arithmetic", ["data.io=1:30"], [], None, None)
+    with refused("--over data={io: 5, io: 6}", "'io' is there twice"):
+        points("arithmetic", ["data={io: 5, io: 6}"], [], None, None)
 
 
 def test_programs_without_traces_are_refused_before_a_sweep_too(tmp_path: Path, refused: Refused) -> None:

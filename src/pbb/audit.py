@@ -20,6 +20,7 @@ from pbb.audited import Finding, Made, Verdict
 from pbb.errors import PbbError
 from pbb.graph import Step
 from pbb.recipe_file import load
+from pbb.runs import scored, shared
 
 Report = Callable[[float, float, str], None]
 
@@ -46,20 +47,21 @@ def audit(
         for path in sorted(run.glob("steps/*/inputs.json"))
         if ".broken" not in path.parent.name and (path.parent / "DONE").exists()
     }
+    if shared(run):
+        own = graph.keys() | _reached(run, records)
+        records = {folder: record for folder, record in records.items() if folder.name in own}
     made = {
         folder.name: Made(folder, record, graph.get(folder.name), why)
         for folder, record in records.items()
         if _whole(record)
     }
     damaged = [folder.name for folder in records if folder.name not in made]
-    wanted = [made[name] for name in graph if name in made]
     work: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("recipe", lambda: _recipe(run, recipe.hash())),
-        ("steps", lambda: _steps(list(made.values()), damaged, graph, why)),
+        ("steps", lambda: _steps(run, list(made.values()), damaged, graph, why)),
         ("environment", lambda: _environment(run, list(made.values()))),
     ]
-    # where the code has changed since, the files are still held against one another
-    parts = wanted or list(made.values())
+    parts = _current(run, made)
     of_today = {m.folder.name for m in made.values() if m.step}
     by_kind = {kind: [m for m in parts if m.record["kind"] == kind] for kind in checks.KINDS}
     work += [
@@ -84,6 +86,69 @@ def audit(
     return findings
 
 
+def _current(run: Path, made: dict[str, Made]) -> list[Made]:
+    """Of every step the one of today's graph, else the newest that was made; besides, the scores that the run shows, and all that these rest on.
+
+    Where the code has changed since, the files are still held against one another.
+    """
+    age = lambda m: (m.step is not None, (m.folder / "DONE").stat().st_mtime_ns)  # noqa: E731
+    today = [m for m in made.values() if m.step]
+    places = {_place(m, made) for m in today}
+    older: dict[str, Made] = {}
+    for m in sorted(made.values(), key=age):
+        if (place := _place(m, made)) not in places:
+            older[place] = m
+    path = run / "scores.json"
+    text = path.read_bytes() if path.is_file() else None
+    scores = {m.folder.name: m.folder / path.name for m in made.values() if m.record["kind"] == "score"}
+    shown = {name for name, file in scores.items() if file.is_file() and file.read_bytes() == text}
+    chosen = _with_parents(
+        {m.folder.name for m in (*today, *older.values())} | shown,
+        {name: m.record for name, m in made.items()},
+    )
+    return [m for name, m in made.items() if name in chosen]
+
+
+def _place(m: Made, made: dict[str, Made], asked_by: tuple[str, ...] = ()) -> str:
+    """What a step is of its recipe, whatever the code that made it: the same text for the same place."""
+    named = {key: m.config.get(key) for key in ("arm", "stage", "seed", "settings")}
+    if m.record["kind"] == "train":  # it is named by the stages on the way to it
+        named["model"] = m.config.get("model")
+        way = (*asked_by, m.folder.name)  # a record may be anybody's, and name what it leads to
+        for parent, folder in m.record["parents"].items():
+            known = folder in made and folder not in way
+            named[f"from {parent}"] = _place(made[folder], made, way) if known else folder
+    return json.dumps([m.record["kind"], named], sort_keys=True)
+
+
+def _reached(run: Path, records: dict[Path, Any]) -> set[str]:
+    """The steps that a run's own scores.json says it rests on, the scores of the very same, their reports, and all that they were made from."""
+    known = {folder.name: record for folder, record in records.items() if _whole(record)}
+    found = scored(folders.read_json(run / "scores.json"))
+    if not found:
+        return found
+    scores = {
+        name
+        for name, r in known.items()
+        if r["kind"] == "score" and set(map(str, r["parents"].values())) == found
+    }
+    reports = {
+        name for name, r in known.items() if r["kind"] == "report" and r["parents"].get("score") in scores
+    }
+    return _with_parents(found | scores | reports, known)
+
+
+def _with_parents(names: set[str], records: dict[str, dict[str, Any]]) -> set[str]:
+    """Steps, and all that they were made from."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += records[name]["parents"].values() if name in records else []
+    return found
+
+
 def _recipe(run: Path, digest: str) -> Iterator[Finding]:
     name = run.resolve().name
     same = name == digest
@@ -93,12 +158,20 @@ def _recipe(run: Path, digest: str) -> Iterator[Finding]:
 
 def _whole(record: object) -> bool:
     match record:
-        case {"kind": str(), "function": str(), "config": dict(), "code": str(), "parents": dict()}:
-            return True
+        case {
+            "kind": str(),
+            "function": str(),
+            "config": dict(),
+            "code": str(),
+            "parents": dict() as parents,
+        }:
+            return all(isinstance(folder, str) for folder in parents.values())
     return False
 
 
-def _steps(made: list[Made], damaged: list[str], graph: dict[str, Step], why: str) -> Iterator[Finding]:
+def _steps(
+    run: Path, made: list[Made], damaged: list[str], graph: dict[str, Step], why: str
+) -> Iterator[Finding]:
     wrong = [
         *(f"{name} (its inputs.json is damaged)" for name in damaged),
         *(m.folder.name for m in made if named(m.record) != m.folder.name),
@@ -123,6 +196,11 @@ def _steps(made: list[Made], damaged: list[str], graph: dict[str, Step], why: st
     detail = "every step of the recipe is there"
     if absent:
         detail = f"{len(absent)} of {len(graph)} steps are not there, or were made by other code than is installed now"
+    if lacking and shared(run) and not (run / "scores.json").is_file():
+        lacking, detail = (
+            set(),
+            f"this point of a sweep is not finished: {len(absent)} of {len(graph)} steps are not there",
+        )
     verdict: Verdict = "differs" if lacking else "not checked" if absent else "agrees"
     yield Finding("the run is the graph of its recipe", verdict, detail)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,6 +78,9 @@ def _runs(first: Path, second: Path, named: list[tuple[str, str]], as_json: bool
     for number, alone in enumerate((arms_of[0] - arms_of[1], arms_of[1] - arms_of[0]), 1):
         if alone and not named:
             print(f"pbb: only run {number} has {', '.join(sorted(alone))}", file=sys.stderr)
+    apart = (arms_of[0] & arms_of[1]) - {row["arm"] for row in rows}
+    if apart and not named:
+        print(f"pbb: not asked the same calls in both runs: {', '.join(sorted(apart))}", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -86,12 +89,21 @@ def _runs(first: Path, second: Path, named: list[tuple[str, str]], as_json: bool
         console().print(comparison(rows))
 
 
+def _told(scores: Any) -> bool:
+    """Whether the content of a scores.json is rows with all that tells what each is of, and a measure with its interval."""
+    match scores:
+        case {"scores": [*rows]}:
+            needed = {"arm", "seed", "group", "split", "ask", "accuracy", "low", "high"}
+            return all(isinstance(row, dict) and needed <= row.keys() for row in rows)
+    return False
+
+
 def _published(run: Path, folder: Path, as_json: bool) -> None:
     from pbb.evaluation.published import hold
     from pbb.folder import read_json
 
     scores = read_json(run / "scores.json")
-    if not isinstance(scores, dict) or "scores" not in scores:
+    if not _told(scores):
         raise PbbError(f"compare: {run} has no scores.json that can be read: let `pbb run` finish first")
     found = hold(scores, folder)
     if as_json:

@@ -226,10 +226,12 @@ def export_command(
     private: Annotated[bool, typer.Option("--private", help="On the hub for yourself alone.")] = False,
 ) -> None:
     """Write a trained model as a folder of the hub: weights, cards, data, and tasks for lm-evaluation-harness and Inspect."""
-    from pbb.export import export
+    from pbb.export import export, repository
     from pbb.export import push as put_on_hub
     from pbb.runs import find_run
 
+    if push:
+        repository(push)
     print(export(find_run(run, out), arm, folder, seed, lambda line: print(f"pbb: {line}", file=sys.stderr)))
     if push:
         print(put_on_hub(folder, push, private))

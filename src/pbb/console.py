@@ -36,7 +36,7 @@ def console() -> Console:
 
 
 def score_table(results: dict[str, Any]) -> Table:
-    """Arms by ways of asking, in percent: w/o IO programs on held-out inputs with their interval, w/ IO
+    """Arms by ways of asking, in percent: w/o IO programs on held-out inputs with their interval, composites of them and w/ IO programs
     beneath.
 
     Rows that pool the seeds stand for all of them where there are such rows. Of sampled answers it tells pass@1 and that of all samples.
@@ -255,7 +255,7 @@ def _print_example(out: Console, entry: str, record: dict[str, Any]) -> None:
 
 
 def _cell(rows: dict[tuple[str, str, str], dict[str, Any]], arm: str, ask: str) -> str:
-    source_only, io = rows.get((arm, "source_only", ask)), rows.get((arm, "io", ask))
+    source_only = rows.get((arm, "source_only", ask))
     lines = ["-"]
     if source_only is not None:
         low, high = _percent(source_only["low"]), _percent(source_only["high"])
@@ -263,8 +263,9 @@ def _cell(rows: dict[tuple[str, str, str], dict[str, Any]], arm: str, ask: str) 
         sampled = source_only.get("pass_at_k") or []
         told = sampled[:1] + sampled[1:][-1:]
         lines += [f"pass@{part['k']} {_percent(part['accuracy'])}" for part in told]
-    if io is not None:
-        lines.append(f"w/ IO {_percent(io['accuracy'])}")
+    for group, word in (("source_only_composed", "composed"), ("io", "w/ IO")):
+        if (beneath := rows.get((arm, group, ask))) is not None:
+            lines.append(f"{word} {_percent(beneath['accuracy'])}")
     return "\n".join(lines)
 
 
@@ -322,7 +323,7 @@ def doctor_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def sweep_table(progress: Progress, arm: str) -> Table:
-    """A row a point: how far it is, and the accuracy of one arm on w/o IO programs and held-out inputs, over its seeds."""
+    """A row a point: how far it is, and the accuracy of one arm on w/o IO programs and held-out inputs, over its seeds; beneath it, on composites."""
     asks = list(dict.fromkeys(a for p in progress.points for a in p.recipe.evaluation.asks))
     table = Table(title=f"{arm}: w/o IO programs, held-out inputs, % right", title_justify="left")
     for key in progress.points[0].settings:
@@ -332,16 +333,18 @@ def sweep_table(progress: Progress, arm: str) -> Table:
         table.add_column(ask, justify="right")
     for point in progress.points:
         scores = (point.results(progress.root) or {"scores": []})["scores"]
-        told = {
-            row["ask"]: row["accuracy"]
-            for row in _pooled(scores)
-            if (row["arm"], row["group"], row["split"]) == (arm, "source_only", "test")
-            or (row["ask"] == "recall" and (row["arm"], row["group"]) == (arm, "source_only"))
-        }
+        told: dict[str, list[str]] = {}
+        for group, word in (("source_only", ""), ("source_only_composed", "composed ")):
+            for row in _pooled(scores):
+                of_arm = (row["arm"], row["group"]) == (arm, group)
+                if of_arm and (row["split"] == "test" or row["ask"] == "recall"):
+                    told.setdefault(row["ask"], []).append(f"{word}{_percent(row['accuracy'])}")
         done = sum(step.hash in progress.done for step in point.steps)
         state = "failed" if point.failed else f"{done} of {len(point.steps)}"
         table.add_row(
-            *(escape(str(v)) for v in point.settings.values()), state, *(_percent(told.get(a)) for a in asks)
+            *(escape(str(v)) for v in point.settings.values()),
+            state,
+            *("\n".join(told.get(a, ["-"])) for a in asks),
         )
     return table
 

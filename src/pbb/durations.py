@@ -88,9 +88,15 @@ def _ended(events: Path) -> Iterator[tuple[str, float, float]]:
         if '"expected"' in line:
             try:
                 event = json.loads(line)
-                yield event["step"].partition("-")[0], float(event["seconds"]), float(event["expected"])
+                kind, took, guess = (
+                    event["step"].partition("-")[0],
+                    float(event["seconds"]),
+                    float(event["expected"]),
+                )
             except (ValueError, LookupError, TypeError, AttributeError):
                 continue
+            if 0 <= took < math.inf and 0 <= guess < math.inf:  # nor is NaN
+                yield kind, took, guess
 
 
 def expected(steps: Iterable[Step], slower: Mapping[str, float]) -> dict[str, float]:

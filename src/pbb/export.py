@@ -1,7 +1,8 @@
 """A trained model with its data, as a folder of the Hugging Face hub: `pbb export RUN ARM FOLDER`.
 
     FOLDER/
-      config.json  model.safetensors  tokenizer.json ...   as any model of the hub; adapter/ beside them where the last stage was LoRA
+      config.json  model.safetensors  tokenizer.json ...   as any model of the hub
+      adapter/                                             beside them where a model of the hub has been through one stage, and that of LoRA
       README.md  recipe.yaml  scores.json                  the model card, with the arm's scores and intervals
       data/                                                programs, the documents of every stage, and their card
       lm-eval/                                             a task of lm-evaluation-harness for each way of asking
@@ -20,6 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -31,7 +33,7 @@ from pbb.models.place import EMBEDDED
 from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import readers
-from pbb.runs import find_evaluation
+from pbb.runs import damaged, find_evaluation, scored
 
 SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
 
@@ -105,7 +107,7 @@ def export(
     """Write the folder for the first seed of an arm, or for another; returns it. `tell` takes what there is to say of it, a line each.
 
     Raises:
-        PbbError: `out` is there already, the arm is not finished, or it is the untrained model.
+        PbbError: `out` is there already, the arm is not finished, it is the untrained model, or a step on the way to it is not whole any more.
     """
     if out.exists():
         raise PbbError(f"export: {out} is there already: name a folder that is not")
@@ -117,36 +119,95 @@ def export(
         raise PbbError(f"export: arm {arm} is the untrained model: choose one with stages")
     recipe = load(str(run / "recipe.yaml"))
     steps = evaluation.parent
-    trained = steps / record["parents"]["model"]
-    if not (trained / "model").is_dir():
-        raise PbbError(f"export: {trained} has no model any more: `pbb run` makes it again")
+    programs = steps / record["parents"]["programs"]
+    trainings = _trainings(steps / record["parents"]["model"])
+    documents = [steps / _record(training)["parents"]["documents"] for training in trainings]
+    for folder in (programs, *documents):
+        _whole(folder)
+    start = _hub_id(_record(trainings[0])["config"])
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
         made = Path(scratch) / "model"
-        shutil.copytree(trained / "model", made)
-        if (trained / "adapter").is_dir():
-            shutil.copytree(trained / "adapter", made / "adapter")
+        _copy(trainings[-1] / "model", made)
+        if (trainings[-1] / "adapter").is_dir():
+            if start and len(trainings) == 1:
+                _adapter(trainings[-1] / "adapter", made / "adapter", start)
+            else:
+                tell(
+                    "adapter/ is left out: what it adds to is no model of the hub, and the model has it in it"
+                )
         shutil.copy(run / "recipe.yaml", made)
         results = folders.read_json(run / "scores.json")
-        if isinstance(results, dict) and evaluation.name in _scored(results):
+        if isinstance(results, dict) and evaluation.name in scored(results):
             shutil.copy(run / "scores.json", made)
         elif isinstance(results, dict):
             tell(
                 f"{run / 'scores.json'} is of another model of this arm and left out: `pbb run` makes it anew"
             )
             results = None
-        (made / "README.md").write_text(
-            _card(recipe, arm, record, results or {"scores": []}), encoding="utf-8"
-        )
-        _data(recipe, steps, record, trained, made / "data")
-        _tasks(recipe, steps, record, made, made / "lm-eval")
+        card = _card(recipe, arm, record, results or {"scores": []}, start)
+        (made / "README.md").write_text(card, encoding="utf-8")
+        _data(recipe, programs, documents, made / "data")
+        _tasks(recipe, programs, record, made, made / "lm-eval")
         made.rename(out)
     return out
 
 
-def _scored(results: dict[str, Any]) -> set[str]:
-    """The folders of the evaluations that scores are of."""
-    return {str(step["step"]) for step in results.get("cost", {}).get("steps", [])}
+def _record(folder: Path) -> dict[str, Any]:
+    return dict(folders.read_json(folder / "inputs.json"))
+
+
+def _whole(folder: Path) -> Path:
+    """The folder of a step; PbbError where it is not what the step ended with, so that nothing else is handed on."""
+    if folders.state(folder) != "done":
+        raise damaged(folder)
+    return folder
+
+
+def _trainings(last: Path) -> list[Path]:
+    """The trainings on the way to a model, in their order."""
+    found = [_whole(last)]
+    while before := _record(found[0])["parents"].get("model"):
+        found.insert(0, _whole(last.parent / before))
+    return found
+
+
+def _hub_id(config: dict[str, Any]) -> str | None:
+    """The starting model of a first training, `owner/name@revision`, where it is one of the hub: of a folder the step has a digest."""
+    model = str(config["model"])
+    return None if "digest" in config or model in (*EMBEDDED, "smollm2") else model
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """A folder's files, one by one: `shutil.copytree` would gather the system's errors into one that says of none what it is."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        target = to / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
+def _adapter(folder: Path, to: Path, start: str) -> None:
+    """An adapter that names its model as the hub does, not by the place where the run found it."""
+    _copy(folder, to)
+    (to / "README.md").unlink(missing_ok=True)  # PEFT's own, which is to be filled in
+    name, _, revision = start.partition("@")
+    config = folders.read_json(to / "adapter_config.json")
+    config |= {"base_model_name_or_path": name, "revision": revision or None}
+    folders.write_json(to / "adapter_config.json", config)
+
+
+def repository(text: str) -> str:
+    """The name of a repository of the hub; PbbError where it is none, before anything is made for it."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(text)
+    except HFValidationError as error:
+        raise PbbError(f"export: --push {text}: {' '.join(str(error).split())}") from error
+    if text.count("/") != 1:
+        raise PbbError(f"export: --push {text}: expected OWNER/NAME")
+    return text
 
 
 def push(folder: Path, repository: str, private: bool) -> str:
@@ -161,7 +222,8 @@ def push(folder: Path, repository: str, private: bool) -> str:
     except (OSError, ValueError, httpx.HTTPError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PbbError(
-            f"export: {repository}: cannot be pushed ({reason}): `hf auth login`, and see that a hub is in reach"
+            f"export: {repository}: cannot be pushed ({reason}): `hf auth login`, see that a hub is in reach, and hand on what is written: "
+            f"`hf upload {repository} {quote(str(folder))} .{' --private' if private else ''}`"
         ) from error
     return str(address)
 
@@ -173,12 +235,13 @@ def _read(recipe: Recipe, arm: str) -> str:
     return "were read as source" if arm in readers(recipe) else "were not read"
 
 
-def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any]) -> str:
+def _card(
+    recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, Any], start: str | None
+) -> str:
     seed = record["config"]["seed"]
     header: dict[str, Any] = {"tags": ["programming-by-backprop"], "library_name": "transformers"}
     asked = next((ask for ask in record["config"]["evaluation"]["asks"] if ask != "recall"), "direct")
-    start = recipe.start(arm)
-    if start not in (*EMBEDDED, "smollm2") and not Path(start).exists():
+    if start:
         header["base_model"] = start.partition("@")[0]
     rows = [
         f"| {r['ask']} | {r['group']} | {100 * r['accuracy']:.1f} | {100 * r['low']:.1f} to {100 * r['high']:.1f} | {r['n']} |"
@@ -189,12 +252,12 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
         [
             f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
             f"# {recipe.title}: {arm}, seed {seed}\n",
-            f"{start}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
+            f"{recipe.start(arm)}, trained by the stages {', '.join(recipe.arms[arm].stages)} of the recipe `recipe.yaml` (pbb {recipe.name}, "
             f"{recipe.hash()}). Programs of the group `source_only` {_read(recipe, arm)} and never executed in any document (`data/`).\n",
             "Held-out inputs:\n",
             "| asked | programs | % right | 95 % | questions |\n|---|---|---|---|---|",
             *rows,
-            "\n`lm-eval/` holds the same questions for lm-evaluation-harness:\n",
+            "\n`lm-eval/` holds the questions about the w/o IO programs (`source_only`) for lm-evaluation-harness:\n",
             "```sh\npip install 'pbb[eval]'\nlm_eval --model hf --model_args pretrained=.,dtype=float32 --include_path lm-eval "
             f"--apply_chat_template --tasks {_task(recipe, asked)}\n```\n",
             "and for Inspect:\n",
@@ -205,23 +268,15 @@ def _card(recipe: Recipe, arm: str, record: dict[str, Any], results: dict[str, A
     )
 
 
-def _data(recipe: Recipe, steps: Path, record: dict[str, Any], trained: Path, out: Path) -> None:
+def _data(recipe: Recipe, programs: Path, documents: list[Path], out: Path) -> None:
     """The programs, and the documents of every stage on the way to the model."""
     from pbb.card import write_card
 
     out.mkdir()
     files = [out / "programs.jsonl"]
-    shutil.copy(steps / record["parents"]["programs"] / "programs.jsonl", files[0])
-    chain: list[Path] = []
-    while True:
-        parents = folders.read_json(trained / "inputs.json")["parents"]
-        chain.insert(0, steps / parents["documents"])
-        if "model" not in parents:
-            break
-        trained = steps / parents["model"]
-    for number, folder in enumerate(chain, 1):
-        stage = folders.read_json(folder / "inputs.json")["config"]["stage"]
-        files.append(out / f"documents-{number}-{slug(stage)}.jsonl")
+    shutil.copy(programs / "programs.jsonl", files[0])
+    for number, folder in enumerate(documents, 1):
+        files.append(out / f"documents-{number}-{slug(_record(folder)['config']['stage'])}.jsonl")
         shutil.copy(folder / "documents.jsonl", files[-1])
     write_card(recipe.title, recipe.about, files, out, recipe.data.isolate() is None)
 
@@ -230,14 +285,14 @@ def _task(recipe: Recipe, ask: str) -> str:
     return f"pbb_{recipe.name}_{ask}".replace("-", "_").replace(".", "_")
 
 
-def _tasks(recipe: Recipe, steps: Path, record: dict[str, Any], model: Path, out: Path) -> None:
+def _tasks(recipe: Recipe, folder: Path, record: dict[str, Any], model: Path, out: Path) -> None:
     from pbb.evaluation.ask import token_limits
     from pbb.models.load import read_tokenizer
     from pbb.programs.program import read_programs
     from pbb.steps import put
 
     tokenizer = read_tokenizer(str(model), str(model))
-    programs = read_programs(steps / record["parents"]["programs"] / "programs.jsonl")
+    programs = read_programs(folder / "programs.jsonl")
     try:
         _, asked = put(record["config"], programs)
     except KeyError as error:

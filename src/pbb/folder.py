@@ -147,19 +147,26 @@ def locked(folder: Path, waiting: Callable[[str], None], owner: str, patience: f
     That patience spares a notice where a killed run's last process is still on its way out. The lock is a
     file beside the folder, because the folder itself may be renamed by `set_aside`.
     """
-    with open(_lock_of(folder), "a+", encoding="utf-8") as file:
-        until = time.monotonic() + patience
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > until:
-                file.seek(0)
-                waiting(file.read().strip() or "another process")
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
-                break
-            time.sleep(0.02)
-        file.truncate(0)
-        file.write(owner)
-        file.flush()
-        yield
+    until = time.monotonic() + patience
+    told = False
+    while True:
+        with open(_lock_of(folder), "a+", encoding="utf-8") as file:
+            while not _try_lock(file.fileno()):
+                if time.monotonic() > until:
+                    file.seek(0)
+                    if not told:
+                        waiting(file.read().strip() or "another process")
+                    told = True
+                    fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+                    break
+                time.sleep(0.02)
+            if not _is_at(file.fileno(), _lock_of(folder)):
+                continue  # its holder has removed it (`unlock`): who comes now locks a new file
+            file.truncate(0)
+            file.write(owner)
+            file.flush()
+            yield
+            return
 
 
 def unlock(folder: Path) -> None:
@@ -173,6 +180,14 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def digest(path: Path) -> str:

@@ -52,6 +52,14 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(WHOLE, re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
 
 
+def read_yaml(text: str) -> Any:
+    """The plain data that YAML says, as files, `--set` and `--over` take it; ValueError, of one line, where it is none that a recipe may hold."""
+    try:
+        return unshared(yaml.load(text, _Loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February
+        raise ValueError(" ".join(str(e).split())[:300]) from e
+
+
 def shipped() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
     folder = resources.files("pbb") / "recipes"
@@ -211,9 +219,9 @@ def _change(item: str) -> tuple[list[str], Any, str]:
     if key.split(".")[0] == "models":
         raise PbbError(f"--set {item}: models is for a recipe's file: set what the model is to change itself")
     try:
-        return key.split("."), unshared(yaml.load(value, _Loader)), item
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        raise PbbError(f"--set {item[:80]}: the value is not YAML: {' '.join(str(e).split())[:200]}") from e
+        return key.split("."), read_yaml(value), item
+    except ValueError as e:
+        raise PbbError(f"--set {item[:80]}: the value is not YAML: {e}") from e
 
 
 def _files(name: str, asked_by: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
@@ -232,17 +240,15 @@ def _files(name: str, asked_by: tuple[Path, ...] = ()) -> list[tuple[Path, dict[
     if any(path.resolve() == other.resolve() for other in asked_by):
         raise PbbError(f"recipe: {asked_by[-1]}: extends: {name!r} extends this file in turn: name another")
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise PbbError(f"cannot read recipe: {path}: {e}") from e
-    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of February
-        raise PbbError(f"recipe is not YAML: {path}: {' '.join(str(e).split())[:300]}") from e
+    try:
+        data = read_yaml(text)
+    except ValueError as e:
+        raise PbbError(f"recipe is not YAML: {path}: {e}") from e
     if not isinstance(data, dict):
         raise PbbError(f"recipe: {path}: expected a mapping of keys such as data, stages and arms")
-    try:
-        data = unshared(data)
-    except ValueError as e:
-        raise PbbError(f"recipe: {path}: {e}") from e
     base = data.pop("extends", None)
     if base is None:
         return [(path, data)]

@@ -49,8 +49,23 @@ SFT = (
     *LOAD,
 )
 DECODE = ("pbb.models.decode", "pbb.models.vllm")
-VERIFIED = (*DOCUMENTS, "pbb.training", *LOAD, *DECODE, "pbb.evaluation.answer", "pbb.programs.equality", "pbb.reward")
-EVALUATE = (*DOCUMENTS, *LOAD, *DECODE, "pbb.evaluation.ask", "pbb.evaluation.answer", "pbb.programs.equality")
+VERIFIED = (
+    *DOCUMENTS,
+    "pbb.training",
+    *LOAD,
+    *DECODE,
+    "pbb.evaluation.answer",
+    "pbb.programs.equality",
+    "pbb.reward",
+)
+EVALUATE = (
+    *DOCUMENTS,
+    *LOAD,
+    *DECODE,
+    "pbb.evaluation.ask",
+    "pbb.evaluation.answer",
+    "pbb.programs.equality",
+)
 LANGUAGE = ("pbb.evaluation.language", "pbb.evaluation.statistics", "pbb.programs.grammar")
 SCORE = (
     *(

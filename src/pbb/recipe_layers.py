@@ -19,7 +19,13 @@ from pbb.recipe_claims import Evaluation
 LARGEST = 100_000
 """Values that a recipe file may hold once its aliases are written out."""
 KEYS = {*Recipe.model_fields, "models", "extends", "lora"}
+RANK = "lora"
+"""A key whose null says more than that nothing is said: a recipe's rank for all stages doesn't reach a stage that has it."""
 DIALS = {name for family in FAMILIES.values() for name in family.model_fields}
+
+
+class Instead(dict[str, Any]):
+    """A mapping of a stage's that takes the place of what the stage says that it is `like`, where others are merged with that."""
 
 
 def lay(below: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -70,19 +76,19 @@ def spell_out(path: Path, stages: Any) -> None:
         stage = stages[name]
         if not isinstance(stage, dict) or "like" not in stage:
             return stage
-        other = stage["like"]
+        own = {key: value for key, value in stage.items() if key != "like"}
+        if (other := stage["like"]) is None:  # it was, in a file below
+            return _merge({}, own)
         where = f"recipe: {path}: stages.{name}.like: {other!r}"
         if not isinstance(other, str) or not isinstance(stages.get(other), dict):
             raise PbbError(f"{where}: no such stage: stages are {', '.join(map(str, stages))}")
         if other in (name, *asked_by):
             raise PbbError(f"{where}: is like this stage in turn: write one of them out")
         found = copy.deepcopy(spelled(other, (*asked_by, name)))
-        own = {key: value for key, value in stage.items() if key != "like"}
         for key, instead in (("mix", "of"), ("of", "mix")):
             if key in own:
                 found.pop(instead, None)
-        _merge(found, own)
-        return found
+        return _merge(found, own)
 
     stages.update({name: spelled(name) for name in list(stages)})
 
@@ -119,20 +125,24 @@ def _whole(text: str) -> str:
         raise ValueError(f"{text[:40]!a} holds half of a character: write it whole") from None
 
 
-def _merge(into: dict[str, Any], changes: dict[str, Any], like: bool = False) -> None:
-    """Deep update; a list or a value replaces what stood there, null takes it away: of a stage that is `like` another, what the other says too."""
+def _merge(into: dict[str, Any], changes: dict[str, Any], like: bool = False) -> dict[str, Any]:
+    """Deep update of `into`, which is returned; a list or a value replaces what stood there, null takes it away.
+
+    Of a stage that is `like` another null takes away what the other says too, and it stays away, whatever a file above puts in its place.
+    """
     like = like or "like" in into or "like" in changes
     for key, value in changes.items():
-        if value is None and like:
+        if value is None and (like or key == RANK):
             into[key] = None
         elif value is None:
             into.pop(key, None)
         elif isinstance(value, dict):
-            if not isinstance(into.get(key), dict):
-                into[key] = {}
+            if isinstance(value, Instead) or not isinstance(into.get(key), dict):
+                into[key] = Instead() if like and key in into else {}
             _merge(into[key], value, like)
         else:
             into[key] = value
+    return into
 
 
 def has(data: Any, keys: list[str]) -> bool:
@@ -159,7 +169,9 @@ def put(data: Any, keys: list[str], value: Any, item: str) -> None:
         if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
             data = data[int(key)]
         elif isinstance(data, dict):
-            data = data.setdefault(key, {})
+            if data.get(key) is None:
+                data[key] = Instead() if key in data else {}
+            data = data[key]
         else:
             raise PbbError(f"--set {item}: there is nothing under {key!r}")
     last = keys[-1]
@@ -169,7 +181,7 @@ def put(data: Any, keys: list[str], value: Any, item: str) -> None:
         else:
             data[int(last)] = value
     elif isinstance(data, dict):
-        data[last] = value
+        data[last] = Instead(value) if isinstance(value, dict) else value
     else:
         raise PbbError(f"--set {item}: there is nothing under {last!r}")
 

@@ -322,6 +322,8 @@ class _Engine:
             running.process.join()
         with suppress(OSError):  # a full disk, perhaps, which the error on its way already tells
             for running in self.running.values():
+                # a display may serve other runs after this one, as that of a sweep does
+                self.display.end(running.step.hash, time.monotonic() - running.pace.begun, "stopped")
                 self._event("stopped", running.step)
         self.running.clear()
 

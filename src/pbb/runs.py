@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pbb import folder as folders
 from pbb.errors import PbbError
@@ -78,7 +79,7 @@ def find_evaluation(run: Path, arm: str, seed: int | None = None) -> tuple[Path,
     chosen = found or max(seeds[min(seeds)], key=lambda folder: (folder / "DONE").stat().st_mtime_ns)
     for parent in folders.read_json(chosen / "inputs.json")["parents"].values():
         if folders.state(run / "steps" / parent) == "broken":
-            raise _damaged(run / "steps" / parent)
+            raise damaged(run / "steps" / parent)
     return chosen, None if found else f"taking the newest evaluation, {chosen}: {why}"
 
 
@@ -116,31 +117,44 @@ def _evaluated(
     Raises PbbError where one that would be taken (of the wanted arm, or of any) is damaged: one of `names`, or the only one there is.
     """
     whole: dict[tuple[str, int], list[Path]] = {}
-    damaged: dict[tuple[str, int], Path] = {}
-    shared = (
-        run / "steps"
-    ).is_symlink()  # by the points of a sweep: what is none of today's graph may be another's
+    broken: dict[tuple[str, int], Path] = {}
+    # of the steps that the points of a sweep share, what is neither of today's graph nor scored here may be another's
+    own = {*names, *scored(folders.read_json(run / "scores.json"))} if shared(run) else None
     for path in sorted(run.glob("steps/evaluate-*/DONE")):
         folder, record = path.parent, folders.read_json(path.parent / "inputs.json")
-        if ".broken-" in folder.name or (shared and folder.name not in names):
+        if ".broken-" in folder.name or (own is not None and folder.name not in own):
             continue
         match record:
             case {"config": {"arm": str() as arm, "seed": int() as seed}, "parents": dict()}:
                 if folders.state(folder) == "done":
                     whole.setdefault((arm, seed), []).append(folder)
                     continue
-                damaged[arm, seed] = folder
+                broken[arm, seed] = folder
                 if folder.name in names and wanted in (None, arm):
-                    raise _damaged(folder)
+                    raise damaged(folder)
             case _ if folder.name in names:  # its record is damaged, so it may be any arm's
-                raise _damaged(folder)
-    for key, folder in damaged.items():
+                raise damaged(folder)
+    for key, folder in broken.items():
         if key not in whole and wanted in (None, key[0]):
-            raise _damaged(folder)
+            raise damaged(folder)
     return whole
 
 
-def _damaged(folder: Path) -> PbbError:
+def shared(run: Path) -> bool:
+    """Whether a run's steps are those of all points of a sweep."""
+    return (run / "steps").is_symlink()
+
+
+def scored(results: Any) -> set[str]:
+    """The folders of the evaluations and trainings that the content of a scores.json is of; none where it does not say."""
+    match results:
+        case {"cost": {"steps": [*steps]}}:
+            return {str(step["step"]) for step in steps if isinstance(step, dict) and "step" in step}
+    return set()
+
+
+def damaged(folder: Path) -> PbbError:
+    """What to say of a step that is not whole any more."""
     return PbbError(
         f"run: {folder}: its files are not those that the step ended with: the same `pbb run` again makes it anew"
     )

@@ -31,7 +31,7 @@ from pbb.experiment import as_yaml, notices, publish, settle, share, tell_enviro
 from pbb.graph import Step, ordered
 from pbb.progress import Display
 from pbb.recipe import Recipe
-from pbb.recipe_file import load
+from pbb.recipe_file import load, read_yaml
 from pbb.recipe_graph import graph
 from pbb.run import StepCrashed, Stopped, at_once, execute
 
@@ -96,15 +96,13 @@ def points(
     recipe: str, over: Sequence[str], settings: Sequence[str], model: str | None, seeds: int | None
 ) -> list[Point]:
     """Every combination of the values; PbbError where one is no recipe, or the same key is given twice."""
-    import yaml
-
     axes: dict[str, list[Any]] = {}
     for item in over:
         key, equals, text = item.partition("=")
         try:
-            values = yaml.safe_load(f"[{text}]")
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 31st of February
-            raise PbbError(f"--over {item}: the values are not YAML: give key=v1,v2") from error
+            values = read_yaml(f"[{text}]")
+        except ValueError as error:
+            raise PbbError(f"--over {item}: the values are not YAML: {error}: give key=v1,v2") from error
         if not equals or not values or key in axes:
             raise PbbError(f"--over {item}: expected key=v1,v2, each key once, for example data.io=100,200")
         if any(value in values[:number] for number, value in enumerate(values)):

@@ -91,3 +91,11 @@ def test_an_arm_is_held_against_the_one_that_is_named() -> None:
 def test_a_pair_that_cannot_be_held_is_refused(pairs: list[tuple[str, str]], says: str) -> None:
     with pytest.raises(PbbError, match=says):
         compare(frame({"A": [1]}, "own"), frame({"A": [1]}, "grpo"), pairs)
+
+
+def test_a_named_pair_that_shares_no_call_is_refused_beside_one_that_does() -> None:
+    a, b = frame({"A": [1, 0]}, "own"), frame({"B": [1]}, "far")
+    both = pd.concat([a, b])
+    assert len(compare(both, both, [("own", "own")])) == 1
+    with pytest.raises(PbbError, match="--arms own=far: they were not asked the same calls"):
+        compare(both, both, [("own", "own"), ("own", "far")])

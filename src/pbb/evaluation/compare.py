@@ -28,7 +28,8 @@ def compare(
     `arms` are pairs, an arm of the first run and the one of the second (`other`) that it is held against; without, arms of the same name are.
 
     Raises:
-        PbbError: the runs have no question in common, one lacks a column or an arm that is named, or a pair is named twice.
+        PbbError: the runs, or the arms of a pair that is named, have no question in common, one lacks a column or an arm that is named, or a pair is
+            named twice.
     """
     for number, frame in enumerate((first, second), 1):
         if lacking := {"sample", "correct", *CELL, *QUESTION} - set(frame.columns):
@@ -64,6 +65,11 @@ def compare(
             | {"p_holm": None, "programs": found.clusters, "n": len(pairs)}
             | {"tested": bool((pairs["a"] != pairs["b"]).any())}
             | {"left_out": len(asked[0]) + len(asked[1]) - 2 * len(pairs)}
+        )
+    held = {(row["arm"], row["other"]) for row in rows}
+    if alone := [pair for pair in arms if pair not in held]:
+        raise PbbError(
+            f"compare: --arms {'='.join(alone[0])}: they were not asked the same calls of the same programs: leave this pair out"
         )
     if not rows:
         raise PbbError(
