@@ -185,11 +185,14 @@ def test_a_damaged_run_is_not_asked_nor_compared(finished: tuple[Path, str], tmp
 def test_after_a_change_of_the_code_its_steps_are_made_again(
     finished: tuple[Path, str], command: Command, tmp_path: Path
 ) -> None:
+    """Those that it changes: a comment changes none."""
     run = copied(finished[0], tmp_path)
     before = {path.name: folders.state(path) for path in (run / "steps").iterdir()}
-    shutil.copytree(Path(pbb.__file__).parent, tmp_path / "source" / "pbb")
-    with (tmp_path / "source" / "pbb" / "evaluation" / "score.py").open("a") as file:
-        file.write("\n# changed\n")
+    code_of = tmp_path / "source" / "pbb" / "evaluation"
+    shutil.copytree(Path(pbb.__file__).parent, code_of.parent)
+    for name, text in (("score.py", "\nCHANGED = True\n"), ("ask.py", "\n# said in other words\n")):
+        with (code_of / name).open("a") as file:
+            file.write(text)
     code, out, err = pbb_says(*command, cwd=tmp_path, source=tmp_path / "source")
     assert code == 0, err
     assert re.search(r"^2 steps run, 16 reused", out, re.MULTILINE)  # scores and report
