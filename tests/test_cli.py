@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE))
 import fake_recipe  # noqa: E402
 
 import pbb  # noqa: E402
+import pbb.findings  # noqa: E402, F401
 from pbb import folder as folders  # noqa: E402
 from pbb.cli import main  # noqa: E402
 from pbb.console import comparison, console, score_table, verdict_lines  # noqa: E402
@@ -30,8 +31,12 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, module in fake_recipe.modules().items():
+    modules = fake_recipe.modules()
+    for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
+    # which has taken them by name
+    monkeypatch.setattr("pbb.findings.load", modules["pbb.recipe_file"].load)
+    monkeypatch.setattr("pbb.findings.graph", modules["pbb.recipe_graph"].graph)
     monkeypatch.chdir(tmp_path)
 
 
