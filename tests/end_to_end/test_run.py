@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -130,7 +131,11 @@ def test_a_killed_run_ends_with_the_same_scores(
         time.sleep(rng.uniform(0, took / (2 * KILLS)))
         process.kill()
         process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the run was over before it was killed: make it longer"
+        if process.returncode == 0:  # this machine has less else to do than it had
+            shutil.rmtree(tmp_path / "runs")
+            killed, took = 0, took / 2
+            continue
+        assert process.returncode == -signal.SIGKILL
         killed += 1
     code, out, err = pbb_says(*command, cwd=tmp_path)
     assert code == 0, err
