@@ -80,15 +80,21 @@ def test_the_seed_that_is_asked_for_is_taken(
         find_evaluation(run, "proactive", 77)
 
 
+def point(recipe: Recipe, folder: Path) -> Path:
+    """A point of a sweep, whose steps are a link to those of all."""
+    run, steps = folder / "points" / "one", folder / "steps"
+    run.mkdir(parents=True)
+    steps.mkdir()
+    (run / "steps").symlink_to(steps)
+    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    return run
+
+
 def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
     recipe: Recipe, tmp_path: Path, refused: Refused
 ) -> None:
     """Points share their steps by a link: what is none of today's graph may be another's."""
-    run, shared = tmp_path / "points" / "one", tmp_path / "steps"
-    run.mkdir(parents=True)
-    shared.mkdir()
-    (run / "steps").symlink_to(shared)
-    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    run = point(recipe, tmp_path)
     (first, _) = evaluations_of(recipe, "proactive")
     finish(run, of_older_code(first, 1))
     for ask in (lambda: find_evaluation(run, "proactive"), lambda: evaluations(run)):
@@ -100,11 +106,7 @@ def test_a_point_of_a_sweep_does_not_answer_with_anothers_evaluation(
 
 def test_a_point_of_a_sweep_answers_with_what_its_own_scores_are_of(recipe: Recipe, tmp_path: Path) -> None:
     """After any change of the code none of its steps is of today's graph."""
-    run, other = tmp_path / "points" / "one", tmp_path / "steps"
-    run.mkdir(parents=True)
-    other.mkdir()
-    (run / "steps").symlink_to(other)
-    (run / "recipe.yaml").write_text(as_yaml(recipe), encoding="utf-8")
+    run = point(recipe, tmp_path)
     (first, _) = evaluations_of(recipe, "proactive")
     mine = finish(run, of_older_code(first, 1), age=50)
     finish(run, of_older_code(first, 2))  # another point's, and newer

@@ -35,10 +35,8 @@ LONGEST = 300  # tokens of a document where no sample of the data can be drawn a
 DRAWN = 32  # programs of each group in that sample
 SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample
 WRITTEN = 0.6  # share of a document that is completion
-TILE, TILED = (
-    (4_096, 32_768),
-    34,
-)  # positions and words whose logits TRL 1.16 has at a time for DPO, and bytes of each, on a CPU
+TILE = (4_096, 32_768)  # positions and words whose logits TRL 1.16 has at a time for DPO
+TILED = 34  # bytes of each of these, measured on a CPU (docs/lab-notes.md)
 SPARE = 1.1  # a run is refused where it would need more than this times what is free
 
 

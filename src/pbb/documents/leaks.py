@@ -18,6 +18,7 @@ from importlib import resources
 from pbb.documents.corpus import TOGETHER, composed, disguised
 from pbb.documents.render import trace_text
 from pbb.programs.calls import START, Asked, remarks, with_values
+from pbb.programs.own_lines import lines
 from pbb.programs.program import Program
 
 ANSWER = re.compile(
@@ -149,7 +150,7 @@ def _phrased() -> frozenset[str]:
 
 def _trace_rows(p: Program) -> set[str]:
     """The rows of a program's traces that hold values, which no declaration has."""
-    shown = set("\n".join([p.source, *p.statements, *(way for ways in p.paths for way in ways)]).split("\n"))
+    shown = set("\n".join([p.source, *lines(p)]).split("\n"))
     rows = {row for e in p.examples for row in trace_text(e.trace or []).split("\n")}
     return {row for row in rows if row and row not in shown}
 
