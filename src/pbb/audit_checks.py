@@ -200,10 +200,10 @@ def _samples(m: Made, chosen: list[Program]) -> dict[Key, Program]:
     if not (count := m.config["evaluation"].get("samples")):
         return {}
     from pbb.evaluation.language import ASK
+    from pbb.evaluation.phrasing import asked_in
     from pbb.evaluation.sample import asked
-    from pbb.steps import asking
 
-    pairs = zip(*asked(chosen, count, asking(m.config)), strict=True)
+    pairs = zip(*asked(chosen, count, asked_in(m.config)), strict=True)
     return {(p.name, ASK, "none", p.head(), prompt, i % count + 1): p for i, (p, prompt) in enumerate(pairs)}
 
 

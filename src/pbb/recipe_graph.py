@@ -63,6 +63,7 @@ EVALUATE = (
     *LOAD,
     *DECODE,
     "pbb.evaluation.ask",
+    "pbb.evaluation.phrasing",
     "pbb.evaluation.answer",
     "pbb.programs.equality",
 )
@@ -363,7 +364,6 @@ def _evaluation(
         code=(
             *EVALUATE,
             *((*LANGUAGE, "pbb.evaluation.sample") if e.samples else ()),
-            *(("pbb.evaluation.phrasing",) if e.phrasing else ()),
         ),
         cores=places(recipe.start(arm), e.batch_size),
         expected_seconds=2 + answering(recipe.questions(arm), recipe.start(arm)),

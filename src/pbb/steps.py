@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pbb.errors import PbbError
 
 if TYPE_CHECKING:
-    from pbb.documents.render import Templates
     from pbb.evaluation.ask import Question
     from pbb.programs.program import Program
     from pbb.progress import Progress
@@ -123,20 +122,12 @@ def _some(programs: list[Program], some: Any) -> list[Program]:
     return [programs[place] for place in span(tuple(some) if isinstance(some, list) else some, len(programs))]
 
 
-def asking(config: dict[str, Any]) -> Templates:
-    """The phrasings that an evaluation asks in: those of the recipe, or the one that it names."""
-    from pbb.documents.render import templates
-    from pbb.evaluation.phrasing import in_phrasing
-
-    whole, number = templates(config["phrasings"]), config["evaluation"].get("phrasing")
-    return whole.cut(**config["templates"]) if number is None else in_phrasing(whole, number)
-
-
 def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program], list[Question]]:
     """The programs that an evaluation asks about (of those that its arm was shown), and all that it asks of them."""
     import random
 
     from pbb.evaluation.ask import questions
+    from pbb.evaluation.phrasing import asked_in
 
     order = ("source_only", "io", "source_only_composed", "io_composed")
     shown = config.get("shown", {})
@@ -151,7 +142,7 @@ def put(config: dict[str, Any], programs: list[Program]) -> tuple[list[Program],
         composed = of_group["io_composed"] = rng.sample(composed, min(e["io_programs"], len(composed)))
         parts = {q.name: q for p in composed for q in p.parts}
         of_group["io"] = list(parts.values())
-    phrasings = asking(config)
+    phrasings = asked_in(config)
     asked = [
         q
         for group, chosen in of_group.items()
@@ -168,6 +159,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
     """Put all questions of the recipe to one arm's model; writes predictions.parquet."""
     from pbb.documents.corpus import planted
     from pbb.evaluation.ask import ask
+    from pbb.evaluation.phrasing import asked_in
     from pbb.models.load import load, read_tokenizer
     from pbb.models.place import folder
     from pbb.models.vllm import Vllm
@@ -201,7 +193,7 @@ def evaluate(config: dict[str, Any], inputs: dict[str, Path], out: Path, progres
 
         from pbb.evaluation.sample import sample
 
-        made_up = sample(model, tokenizer, chosen, e["samples"], asking(config), **who, **pace)
+        made_up = sample(model, tokenizer, chosen, e["samples"], asked_in(config), **who, **pace)
         frame = pd.concat([frame, made_up], ignore_index=True)
     temporary = out / "predictions.tmp"
     frame.to_parquet(temporary, index=False)

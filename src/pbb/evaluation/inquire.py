@@ -11,10 +11,10 @@ import random
 from pathlib import Path
 from typing import Any
 
-from pbb.documents.render import pointer, shown, templates
+from pbb.documents.render import pointer, shown
 from pbb.errors import PbbError
 from pbb.evaluation.ask import Question, judge
-from pbb.evaluation.phrasing import in_phrasing
+from pbb.evaluation.phrasing import asked_in
 from pbb.models.decode import decode
 from pbb.models.load import encode, load
 from pbb.programs.compose import composite
@@ -46,8 +46,7 @@ def inquire(evaluation: Path, call: str) -> list[dict[str, Any]]:
     truth = _execute(program, args, kwargs, call, config.get("isolate"))
     parent = step["parents"].get("model")
     model, tokenizer = load(str(steps / parent / "model") if parent else config["model"])
-    whole, number = templates(config["phrasings"]), config["evaluation"].get("phrasing")
-    phrasings = whole.cut(**config["templates"]) if number is None else in_phrasing(whole, number)
+    phrasings = asked_in(config)
     example = Example(args=args, kwargs=kwargs, output=truth, split="test")
     rng = random.Random(f"inquire:{call}")
     rows = []
