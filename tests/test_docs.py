@@ -13,9 +13,10 @@ from pbb.documents.chats import Chat
 from pbb.documents.corpus import Share
 from pbb.programs.compose import Compose
 from pbb.programs.families import FAMILIES
-from pbb.recipe import Arm, Recipe, Stage
+from pbb.recipe import Recipe
 from pbb.recipe_claims import Curve, Evaluation, Hypothesis, Sampled
 from pbb.recipe_file import load, shipped
+from pbb.recipe_stages import Arm, Stage
 from pbb.training.pairs import Dpo
 from pbb.training.rollouts import Grpo
 

@@ -12,7 +12,7 @@ from pbb import estimate, machine
 from pbb.durations import SMOLLM2, answering, expected, shown, training
 from pbb.estimate import KNOWN
 from pbb.graph import Step
-from pbb.recipe import Stage
+from pbb.recipe_stages import Stage
 
 
 @pytest.fixture(autouse=True)

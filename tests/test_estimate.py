@@ -18,9 +18,10 @@ from pbb.cli import main
 from pbb.estimate import KNOWN, Shape, asking, fits, need, needs, places, preflight, shape
 from pbb.graph import ALL
 from pbb.models.place import BASE
-from pbb.recipe import Recipe, Stage
+from pbb.recipe import Recipe
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
+from pbb.recipe_stages import Stage
 
 Refused = Callable[..., AbstractContextManager[None]]
 SMOL = KNOWN["smollm2 (135 million)"]

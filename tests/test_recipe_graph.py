@@ -17,9 +17,10 @@ from pbb.experiment import as_yaml
 from pbb.graph import Step, modules_needed, ordered, source_files
 from pbb.models import place
 from pbb.progress import Progress
-from pbb.recipe import Arm, Recipe
+from pbb.recipe import Recipe
 from pbb.recipe_file import load, shipped
 from pbb.recipe_graph import ALL, command, command_of, graph
+from pbb.recipe_stages import Arm
 from pbb.steps import put
 from pbb.training.loop import Settings
 from pbb.training.pairs import Dpo

@@ -17,7 +17,7 @@ from pbb.models import place
 
 if TYPE_CHECKING:
     from pbb.graph import Step
-    from pbb.recipe import Stage
+    from pbb.recipe_stages import Stage
 
 # What steps took on one of two cores (an LLM: on both) with AMX, and how many times as long without (of rollouts a guess): the geometric
 # mean of three machines, on which the default recipe took 9 min 31 s, 5 min 56 s and 5 min 01 s (docs/hardware.md). Muon's part is that

@@ -27,7 +27,8 @@ from pbb import machine
 from pbb.errors import PbbError
 from pbb.graph import ALL
 from pbb.models import place
-from pbb.recipe import Recipe, Stage
+from pbb.recipe import Recipe
+from pbb.recipe_stages import Stage
 from pbb.training.passes import passes
 
 PROCESS = 650_000_000  # bytes of an idle step with its libraries

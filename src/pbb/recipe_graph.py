@@ -44,7 +44,7 @@ LOAD = tuple(
 SFT = (
     *(
         f"pbb.training.{name}"
-        for name in ("sft", "head", "passes", "packing", "loop", "adapter", "checkpoint", "muon")
+        for name in ("sft", "head", "passes", "packing", "loop", "dials", "adapter", "checkpoint", "muon")
     ),
     *LOAD,
 )

@@ -13,8 +13,9 @@ from typing import Any
 
 from pbb.errors import PbbError
 from pbb.programs.families import FAMILIES
-from pbb.recipe import Arm, Recipe, Stage
+from pbb.recipe import Recipe
 from pbb.recipe_claims import Evaluation
+from pbb.recipe_stages import Arm, Stage
 
 LARGEST = 100_000
 """Values that a recipe file may hold once its aliases are written out."""

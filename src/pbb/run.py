@@ -15,25 +15,24 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 from pbb import folder as folders
+from pbb import forked
 from pbb.durations import BELIEF, expected
 from pbb.errors import PbbError
 from pbb.graph import Step, critical_seconds, modules_needed, ordered, seconds_left
 from pbb.machine import available_cores
 from pbb.progress import Display, Pace, Silent
-from pbb.worker import Task, thread_environment, warm, work
+from pbb.worker import Task, work
 
 EVENT_EVERY = 5.0  # seconds between two "progress" events of one step
 DRAW_EVERY = 0.5  # seconds between two estimates of the time left
@@ -144,9 +143,11 @@ class _Engine:
         self.display.begin(len(self.steps), len(self.done))
         if len(self.done) < len(self.steps):
             (self.run_dir / "steps").mkdir(parents=True, exist_ok=True)
-            with _signals(self.signals), _without_main(), _environment(thread_environment(self.threads)):
+            with _signals(self.signals), forked.environment(self.threads):
                 try:
-                    self._warm_up()
+                    left = (step for step in self.steps if step.hash not in self.done)
+                    preload = modules_needed(left) if self.preload is None else self.preload
+                    forked.start(preload, self._obey_signals, self.display)
                     while len(self.done) < len(self.steps):
                         self._start_ready()
                         self._listen()
@@ -155,45 +156,6 @@ class _Engine:
                     self._stop_running()
                     self.display.close()
         return Outcome(self.ran, len(self.steps) - self.ran, time.monotonic() - begun)
-
-    def _warm_up(self) -> None:
-        """Start the fork server and wait for its imports, in a way that a signal can break."""
-        preload = self.preload
-        if preload is None:
-            preload = modules_needed(step for step in self.steps if step.hash not in self.done)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pbb.worker", *preload])
-        # A terminal interrupts the server too, which shields itself only once it has imported everything. The
-        # tracker comes first because starting it would lift the block again.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        forkserver.ensure_running()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        process = context.Process(target=warm)
-        failures: list[BaseException] = []
-
-        def start() -> None:
-            try:
-                process.start()
-                process.join()
-            except (OSError, EOFError) as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=start, daemon=True)
-        thread.start()
-        thread.join(1.0)
-        if thread.is_alive():
-            self.display.line("loading the libraries")
-        while thread.is_alive():
-            self._obey_signals()
-            thread.join(0.1)
-        if failures:
-            command = [sys.executable, "-c", f"import {', '.join(preload)}"]
-            said = subprocess.run(command, capture_output=True, text=True).stderr.strip().splitlines()
-            why = said[-1] if said else f"{failures[0]!r}"
-            raise PbbError(
-                f"cannot start the processes of steps: {why}: mend the installation"
-            ) from failures[0]
 
     def _start_ready(self) -> None:
         ready = [
@@ -389,32 +351,3 @@ def _signals(seen: list[int]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Hide the calling script while processes start: multiprocessing would import it again in each of them.
-
-    The steps never need it, and a user's script without an `if __name__ == "__main__"` would run itself anew.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the fork server, which inherits them, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

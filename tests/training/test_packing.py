@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from pbb.models.load import load
-from pbb.recipe import Stage
+from pbb.recipe_stages import Stage
 from pbb.training.packing import UNIT, Packed, exact, rows
 from pbb.training.sft import Settings, Tokens, sft
 

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedToken
 from pbb.models.direct import supports
 from pbb.models.load import load
 from pbb.training.checkpoint import SEAL
-from pbb.training.loop import Tracker
+from pbb.training.dials import Tracker
 from pbb.training.sft import WINDOW, Settings, Tokens, _Lean, batches, sft
 
 Refused = Callable[..., AbstractContextManager[None]]

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from peft import PeftModel
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -34,10 +34,10 @@ from transformers import (
 from pbb.errors import PbbError
 from pbb.training.adapter import merged
 from pbb.training.checkpoint import newest, replace, seal, sync
+from pbb.training.dials import Training
 from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
-Tracker = Literal["trackio", "tensorboard", "wandb"]
 PROJECT = "pbb"
 T = TypeVar("T")
 C = TypeVar("C", bound=TrainingArguments)
@@ -45,37 +45,20 @@ Columns = Callable[[dict[str, Any], int], dict[str, Any]]
 """(what Trainer logged, step) -> what a row of metrics.jsonl says besides."""
 
 
-class Settings(BaseModel):
-    """How a stage is trained. `learning_rate` is reached after `warmup` steps and then decays to a fiftieth of itself.
+class Settings(Training):
+    """How a stage is trained here: its dials, and what no recipe says.
 
     newton_schulz: Muon's iterations, which cost a small model as much as its products do; five are usual, three teach as much (docs/lab-notes.md).
-    lora: rank of adapters that are trained in place of all weights (see `pbb.training.adapter`). bf16: products in bfloat16 over weights that
-    stay float32. checkpointing: activations are computed again in the backward pass, which saves their memory for a third more time.
-    accumulate: passes that a batch is cut into at least (see `pbb.training.passes`), for one update. packing: documents of a pass share rows (see
-    `pbb.training.packing`). report_to: Trainer's trackers.
-    processes: how many share out each batch; fsdp: and the weights, their gradients and moments as well.
+    bf16: products in bfloat16 over weights that stay float32. processes: how many share out each batch; fsdp: and the weights, their
+    gradients and moments as well.
     """
 
-    model_config = ConfigDict(extra="forbid")
-    batch_size: int = Field(16, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup: int = Field(50, ge=0)
-    decay: float = Field(
-        0.3, ge=0, le=1, description="share of the steps over which the rate falls at the end"
-    )
-    weight_decay: float = Field(0.01, ge=0)
     beta2: float = Field(0.98, gt=0, lt=1)
     clip: float = Field(1.0, gt=0)
-    optimizer: Literal["adamw", "muon"] = "adamw"
     newton_schulz: int = Field(3, ge=1)
-    lora: int | None = Field(None, ge=1)
     bf16: bool = False
-    checkpointing: bool = False
-    accumulate: int = Field(1, ge=1)
-    packing: bool = False
     processes: int = Field(1, ge=1)
     fsdp: bool = False
-    report_to: list[Tracker] = Field(default_factory=list)
     seed: int = 0
     checkpoint_seconds: float = Field(30.0, gt=0)
 
