@@ -2,8 +2,8 @@
 
 A right answer about a program that was only read proves nothing when another program, whose answers were trained on, gives the same. What
 can be told without running anything: the same source but for the names of the function and its variables, or the same outputs where a file
-shows both programs on the same calls. With a worker every program is run on the asked calls of all others. Outputs are the same if they would
-be judged as one answer; calls, if they give each place the same value.
+shows both programs on the same calls. With a worker every program is run on the first asked call of all others, and on the rest of those whose
+first output it gives. Outputs are the same if they would be judged as one answer; calls, if they give each place the same value.
 
 Contract: a program's twins are those that give its outputs on its first `asked` held-out calls; in the order of the programs.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pbb.programs.calls import NO_PYTHON, positional
@@ -48,9 +48,20 @@ def twins(
         [(key, outputs[key]) for key in map(exactly, q)] for q, outputs in zip(questions, known, strict=True)
     ]
     if worker:
-        kinds = [{_kind(call) for call, _ in calls} for calls in shown]
-        for number, outputs in enumerate(_run(programs, questions, kinds, worker, report)):
-            known[number] = known[number] | outputs
+        taken = [{_kind(call) for call, _ in calls} for calls in shown]
+        typed = [[(_kind(call), call) for call in q] for q in questions]
+        # few give another's first output, and the rest is asked of them alone
+        for begin, end in ((0, 1), (1, asked)):
+            tried = [
+                [
+                    [call for kind, call in typed[i][begin:end] if kind in kinds]
+                    for i in range(len(programs))
+                    if i != j and _gives(known[j], wanted[i][:begin])
+                ]
+                for j, kinds in enumerate(taken)
+            ]
+            for number, outputs in _run(programs, tried, worker, report):
+                known[number] |= outputs
     sources = [_spelled_alike(p) for p in programs]
     found: dict[str, list[str]] = {}
     for i, p in enumerate(programs):
@@ -92,32 +103,31 @@ def _spelled_alike(p: Program) -> str:
 
 def _run(
     programs: Sequence[Program],
-    questions: Sequence[Sequence[Call]],
-    kinds: Sequence[set[str]],
+    tried: Sequence[Sequence[Sequence[Call]]],
     worker: Isolated,
     report: Report,
-) -> list[dict[str, Any]]:
-    """What each program gives on the calls of those that take the same types; a call that fails is left out.
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """By the place of a program, what it gives on the calls that it is tried on, which stand by whose they are; a call that fails is left out.
 
-    Other types are not tried: what would mostly be an error is sometimes a loop without an end. A program that has no answer in time is asked
-    again for each of the others by itself, so that a call that takes for ever hides no twin but its own.
+    Calls of other types than a program takes are not to be tried: what would mostly be an error is sometimes a loop without an end. A program that
+    has no answer in time is asked again for each of the others by itself, so that a call that takes for ever hides no twin but its own.
     """
-    calls = {exactly(call): call for q in questions for call in q}
-    asked = [[call for call in calls.values() if _kind(call) in taken] for taken in kinds]
-    answers: list[dict[str, Any]] = []
+    together = [[*{exactly(call): call for calls in others for call in calls}.values()] for others in tried]
+    asked = [number for number, calls in enumerate(together) if calls]
+    jobs = (_job(programs[number], together[number]) for number in asked)
     late: list[int] = []
-    everything = (_job(p, tried) for p, tried in zip(programs, asked, strict=True))
-    for number, outcomes in enumerate(worker.execute_many(everything, seconds=SECONDS)):
-        if outcomes and all(str(o.error).startswith(("Deadline", "Killed")) for o in outcomes):
+    for done, (number, outcomes) in enumerate(
+        zip(asked, worker.execute_many(jobs, seconds=SECONDS), strict=True), 1
+    ):
+        if all(str(o.error).startswith(("Deadline", "Killed")) for o in outcomes):
             late.append(number)
-        answers.append(_given(asked[number], outcomes))
-        report(number + 1, len(programs), "compared")
+        yield number, _given(together[number], outcomes)
+        report(done, len(asked), "compared")
     for number in late:
-        others = [q for q in questions if any(_kind(call) in kinds[number] for call in q)]
-        apart = worker.execute_many((_job(programs[number], q) for q in others), seconds=AGAIN)
-        for q, outcomes in zip(others, apart, strict=True):
-            answers[number] |= _given(q, outcomes)
-    return answers
+        apart = [calls for calls in tried[number] if calls]
+        answers = worker.execute_many((_job(programs[number], calls) for calls in apart), seconds=AGAIN)
+        for calls, outcomes in zip(apart, answers, strict=True):
+            yield number, _given(calls, outcomes)
 
 
 def _given(calls: Sequence[Call], outcomes: Sequence[Outcome]) -> dict[str, Any]:
