@@ -35,70 +35,7 @@ from pbb.recipe_file import load
 from pbb.recipe_graph import readers
 from pbb.runs import damaged, find_evaluation, scored
 
-SCORE = '''"""Questions and judgement of the tasks beside this file; `pip install pbb` brings the parser."""
-
-import ast
-import json
-from pathlib import Path
-
-from datasets import Dataset, DatasetDict
-
-from pbb.evaluation.answer import equal, parse
-
-
-def questions(ask, **_):
-    lines = (Path(__file__).parent / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    return DatasetDict({"test": Dataset.from_list([q for q in map(json.loads, lines) if q["ask"] == ask])})
-
-
-def process_results(doc, results):
-    said = parse(results[0], cot=not doc["ask"].endswith("direct"))
-    right = said.ok and equal(said.value, ast.literal_eval(doc["expected"]), lenient=False)
-    return {"accuracy": float(right)}
-'''
-
-
-INSPECT = '''"""The questions of lm-eval/ as a task of Inspect; `pip install pbb` brings the parser."""
-
-import ast
-import json
-from pathlib import Path
-
-from inspect_ai import Task, task
-from inspect_ai.dataset import Sample
-from inspect_ai.model import GenerateConfig
-from inspect_ai.scorer import CORRECT, INCORRECT, Score, accuracy, scorer, stderr
-from inspect_ai.solver import generate
-
-from pbb.evaluation.answer import equal, parse
-
-QUESTIONS = Path(__file__).parent / "lm-eval" / "questions.jsonl"
-
-
-@scorer(metrics=[accuracy(), stderr(cluster="program")])
-def same_value(ask):
-    async def score(state, target):
-        said = parse(state.output.completion, cot=not ask.endswith("direct"))
-        right = said.ok and equal(said.value, ast.literal_eval(target.text), lenient=False)
-        return Score(value=CORRECT if right else INCORRECT, answer=said.text, explanation=said.reason)
-
-    return score
-
-
-@task
-def run_program(ask="recite"):
-    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
-    rows = [q for q in map(json.loads, lines) if q["ask"] == ask]
-    if not rows:
-        known = sorted({json.loads(line)["ask"] for line in lines})
-        raise ValueError(f"nothing is asked by {ask}: choose one of {', '.join(known)}")
-    return Task(
-        dataset=[Sample(input=q["prompt"], target=q["expected"], metadata={"program": q["program"]}) for q in rows],
-        solver=generate(),
-        scorer=same_value(ask),
-        config=GenerateConfig(max_tokens=rows[0]["max_tokens"]),
-    )
-'''
+EXPORTED = Path(__file__).parent / "exported"
 
 
 def export(
@@ -307,8 +244,8 @@ def _tasks(recipe: Recipe, folder: Path, record: dict[str, Any], model: Path, ou
         if q.example is not None and q.program.group == "source_only" and q.split == "test"
     ]
     out.mkdir()
-    (out / "score.py").write_text(SCORE, encoding="utf-8")
-    (out.parent / "inspect_task.py").write_text(INSPECT, encoding="utf-8")
+    shutil.copy(EXPORTED / "score.py", out)
+    shutil.copy(EXPORTED / "inspect_task.py", out.parent)
     (out / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     for ask in dict.fromkeys(row["ask"] for row in rows):
         end = json.dumps(str(tokenizer.eos_token))
