@@ -21,9 +21,9 @@ from pbb.errors import PbbError
 from pbb.report import figures, svg, tables
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
+from pbb.report.html import HERE, template
 from pbb.report.scoreboard import GROUP_LABELS, Scoreboard, headline, seeds_phrase
 
-_HERE = Path(__file__).parent
 NUMBERS = ("figures/*.csv", "tables/*.csv")
 
 
@@ -35,20 +35,11 @@ def write_gathered(runs: Mapping[Path, str | None], out: Path) -> None:
     Raises:
         PbbError: there is no run, or a file of one cannot be read.
     """
-    import jinja2
-
     if not runs:
         raise PbbError("report: no runs: start one with `pbb run`")
-    room = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = room.get_template("gather.html").render(
+    page = template("gather.html").render(
         runs=[_run(run, out.parent) | {"command": command} for run, command in runs.items()],
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
     )
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.write_text(page, encoding="utf-8")

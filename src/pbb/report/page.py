@@ -24,6 +24,7 @@ from pbb.report.by_shift import by_shift
 from pbb.report.curves import learning_curves
 from pbb.report.dials import dial
 from pbb.report.figures import Chart
+from pbb.report.html import HERE, template
 from pbb.report.numbers import csv_files, csv_text, curve_files
 from pbb.report.rewards import Odd, reward_curves, strangest, unrewarded
 from pbb.report.scoreboard import (
@@ -35,7 +36,6 @@ from pbb.report.scoreboard import (
     seeds_phrase,
 )
 
-_HERE = Path(__file__).parent
 # The page's one script by its digest, its own styles, nothing else from anywhere.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none';"
@@ -107,14 +107,8 @@ def render(
     command: str,
 ) -> str:
     """The HTML of the page."""
-    import jinja2
-
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = (HERE / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    loader = jinja2.FileSystemLoader(_HERE)
-    room = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     finding, caveats = headline(board)
     main, rest = tables.score_tables(board)
     name = str(board.scores.get("recipe") or recipe.get("name") or "run")
@@ -166,11 +160,11 @@ def render(
         ),
         "recipe": _yaml(recipe),
         "environment": _flatten(environment),
-        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),
         "script": Markup(script),
         "policy": _POLICY.format(digest),
     }
-    return room.get_template("template.html").render(context)
+    return template("template.html").render(context)
 
 
 def _figure(chart: Chart) -> dict[str, Any]:
