@@ -215,6 +215,20 @@ def test_a_stage_of_grpo_is_named_by_its_dials(recipe: Recipe) -> None:
     )
 
 
+def test_a_step_with_an_engine_of_vllm_runs_beside_no_other(model_folder: Path) -> None:
+    """Each takes the whole GPU, also for a model of which many fit beside each other."""
+    more = {"small": [], "evaluated": ["evaluation.vllm=true"], "drawn": ["stages.read.grpo.vllm=true"]}
+    cores = {}
+    for name, overrides in more.items():
+        recipe = load("arithmetic", [*REINFORCED, *overrides], model=str(model_folder))
+        steps = by_label(graph(recipe))
+        cores[name] = [
+            steps[label].cores
+            for label in ("train learn, seed 0", "train read, seed 0", "evaluate untrained, seed 0")
+        ]
+    assert cores == {"small": [1, 1, 1], "evaluated": [1, 1, ALL], "drawn": [1, ALL, 1]}
+
+
 def test_a_stage_of_dpo_is_named_by_its_dials_and_draws_once(recipe: Recipe) -> None:
     preferred = ["stages.read.method=dpo", *REINFORCED[2:]]
     label = "train read, seed 0"

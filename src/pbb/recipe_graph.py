@@ -332,7 +332,7 @@ def _training(
         parents={"documents": documents, **({"model": model} if model else {})},
         function="pbb.steps:train",
         code=SFT if stage.method == "sft" else VERIFIED,
-        cores=processes if small(start) else ALL,
+        cores=processes if small(start) and not (stage.grpo and stage.grpo.vllm) else ALL,
         processes=processes,
         expected_seconds=2 + seconds / processes,
     )
@@ -365,7 +365,7 @@ def _evaluation(
             *EVALUATE,
             *((*LANGUAGE, "pbb.evaluation.sample") if e.samples else ()),
         ),
-        cores=places(recipe.start(arm), e.batch_size),
+        cores=ALL if e.vllm else places(recipe.start(arm), e.batch_size),  # an engine takes the whole GPU
         expected_seconds=2 + answering(recipe.questions(arm), recipe.start(arm)),
     )
 

@@ -67,8 +67,15 @@ class Task:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables that hold every numeric library to `threads` threads from its import on."""
-    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
+    """Environment variables that hold every numeric library to `threads` threads from its import on.
+
+    And GPUs are counted without touching them: a process that is forked from one that has touched CUDA, as vLLM's engine is, cannot use it.
+    """
+    return {
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    }
 
 
 def advice(error: OSError) -> str | None:

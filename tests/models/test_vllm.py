@@ -14,6 +14,7 @@ import torch
 
 from pbb.models import vllm
 from pbb.models.decode import Generation, decode
+from pbb.worker import thread_environment
 
 Refused = Callable[..., AbstractContextManager[None]]
 END = 1
@@ -28,12 +29,23 @@ class Params:
     detokenize: bool
 
 
+class Core:
+    """Stands for the process in which vLLM computes."""
+
+    ended = 0
+
+    def shutdown(self) -> None:
+        self.ended += 1
+
+
 class Engine:
     """Repeats the prompt backwards, then ends; what it samples is its seed."""
 
-    def __init__(self, model: str, dtype: str, skip_tokenizer_init: bool) -> None:
+    def __init__(self, model: str, dtype: str, max_model_len: int, skip_tokenizer_init: bool) -> None:
         self.model, self.dtype, self.calls = model, dtype, 0
-        assert skip_tokenizer_init
+        # -1: as long as the memory has room for; the model's own positions may need more of it than the GPU has
+        assert skip_tokenizer_init and max_model_len == -1
+        self.llm_engine = SimpleNamespace(engine_core=Core())
 
     def generate(self, prompts: list[Any], params: list[Params], use_tqdm: bool) -> list[Any]:
         assert not use_tqdm and all(not p.detokenize and p.stop_token_ids == [END] for p in params)
@@ -46,11 +58,16 @@ class Engine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> vllm.Vllm:
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM is there."""
     module = ModuleType("vllm")
     module.LLM, module.SamplingParams = Engine, Params  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
     monkeypatch.setattr(vllm, "find_spec", lambda name: name == "vllm")
+
+
+@pytest.fixture
+def engine(installed: None, monkeypatch: pytest.MonkeyPatch) -> vllm.Vllm:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     return vllm.Vllm("folder")
 
@@ -75,6 +92,30 @@ def test_every_row_has_a_seed_of_its_own_and_groups_change_nothing(
     monkeypatch.setattr(vllm, "GROUP", 2)
     calls = engine.engine.calls
     assert decode(engine, prompts, seed=1, **asked) == whole[1] and engine.engine.calls == calls + 3
+
+
+def test_a_step_counts_gpus_without_touching_them(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM forks its engine from the step's process, which could not use CUDA where that had touched it before."""
+
+    def touched() -> int:
+        raise AssertionError("CUDA was touched")
+
+    monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch._C, "_cuda_getDeviceCount", touched, raising=False)
+    monkeypatch.delenv("PYTORCH_NVML_BASED_CUDA_CHECK", raising=False)
+    for name, value in thread_environment(1).items():
+        monkeypatch.setenv(name, value)
+    vllm.require("evaluation.vllm")
+
+
+def test_the_engine_ends_with_what_asks_it(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    model = vllm.Vllm("folder")
+    core = model.engine.llm_engine.engine_core
+    assert core.ended == 0
+    del model
+    assert core.ended == 1
 
 
 def test_without_a_gpu_or_vllm_it_is_refused(refused: Refused) -> None:

@@ -26,6 +26,7 @@ from pbb.errors import PbbError
 from pbb.graph import Step
 from pbb.progress import Progress
 from pbb.run import StepCrashed, execute
+from pbb.training import loop
 from pbb.training.sft import Settings, Tokens, _Lean, sft
 
 BATCH, STEPS, KILL_AT = 4, 8, 5
@@ -81,6 +82,7 @@ def train(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: 
         return summed(self, batch)
 
     _Lean._summed = noted  # type: ignore[method-assign]
+    loop.DEAR = 0  # saved at every step, however long that takes
     every = 1e-9 if config.get("kill") else 1e9
     settings = Settings(
         batch_size=BATCH, learning_rate=3e-3, warmup=3, checkpoint_seconds=every, **config["settings"]

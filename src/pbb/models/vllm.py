@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from multiprocessing.util import Finalize
 from typing import Any
 
 import torch
@@ -27,13 +28,18 @@ def require(key: str) -> None:
 
 
 class Vllm:
-    """A model folder in vLLM's engine, which takes the memory of the GPU for itself as long as this lives; see `require`."""
+    """A model folder in vLLM's engine, which takes the memory of the GPU for itself as long as this lives; see `require`.
+
+    It reads as long a text as the memory has room for, the model's positions at most.
+    """
 
     def __init__(self, folder: str) -> None:
         require("evaluation.vllm")
         from vllm import LLM
 
-        self.engine: Any = LLM(model=folder, dtype="bfloat16", skip_tokenizer_init=True)
+        self.engine: Any = LLM(model=folder, dtype="bfloat16", max_model_len=-1, skip_tokenizer_init=True)
+        # The engine runs in a child. A step's process waits at its end for its children, and comes to no atexit, by which vLLM ends them.
+        Finalize(self, self.engine.llm_engine.engine_core.shutdown, exitpriority=0)
 
     def write(
         self,

@@ -23,7 +23,17 @@ from pbb.errors import PbbError
 from pbb.training import head
 from pbb.training.adapter import adapted
 from pbb.training.checkpoint import replace
-from pbb.training.loop import Journal, Report, Settings, arguments, fits, optimizer, single, train
+from pbb.training.loop import (
+    REFERENCE,
+    Journal,
+    Report,
+    Settings,
+    arguments,
+    fits,
+    optimizer,
+    single,
+    train,
+)
 from pbb.training.pairs import Dpo, chosen, row
 from pbb.training.rollouts import Decoder, RewardFunction, Rollout, measures, sample, strangest
 from pbb.training.sft import batches
@@ -87,6 +97,7 @@ def dpo(
         per_device_train_batch_size=settings.batch_size,
         num_train_epochs=1,
         max_length=None,
+        model_init_kwargs=None if settings.lora else REFERENCE,
         beta=dials.beta,
         loss_type=["sigmoid", "sft"] if dials.likelihood else ["sigmoid"],
         loss_weights=[1.0, dials.likelihood] if dials.likelihood else None,

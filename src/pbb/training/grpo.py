@@ -28,7 +28,18 @@ from pbb.errors import PbbError
 from pbb.training import head
 from pbb.training.adapter import adapted, bare
 from pbb.training.checkpoint import replace
-from pbb.training.loop import Journal, Report, Settings, append, arguments, fits, optimizer, single, train
+from pbb.training.loop import (
+    REFERENCE,
+    Journal,
+    Report,
+    Settings,
+    append,
+    arguments,
+    fits,
+    optimizer,
+    single,
+    train,
+)
 from pbb.training.rollouts import (
     Decoder,
     Grpo,
@@ -188,6 +199,21 @@ class _Verified(GRPOTrainer):
         }
 
 
+def _by_vllm(longest: int, end: int) -> dict[str, Any]:
+    """Arguments by which TRL draws rollouts by vLLM, in the process and the GPU that train; prompt and rollout have `longest` tokens at most.
+
+    Else it keeps room for a text of as many tokens as the model has positions, holds its memory while the model is trained, and stops at the end
+    that the model came with alone, which need not be that of the chats.
+    """
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_max_model_length": longest,
+        "vllm_enable_sleep_mode": True,
+        "generation_kwargs": {"stop_token_ids": [end]},
+    }
+
+
 def grpo(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -215,7 +241,8 @@ def grpo(
         raise PbbError(
             "training: grpo.vllm needs a CUDA GPU and vLLM: leave it out, or `pip install 'pbb[gpu]'` on a machine with a GPU"
         )
-    fits(max(map(len, prompts)) + dials.max_tokens, model, "a prompt and its rollout may have")
+    longest = max(map(len, prompts)) + dials.max_tokens
+    fits(longest, model, "a prompt and its rollout may have")
     head.exact(model)
     steps = dials.length(len(prompts))
     shown = [i % len(prompts) for i in range(dials.shown(len(prompts)))]
@@ -237,8 +264,8 @@ def grpo(
         # "Dr. GRPO" (arXiv 2503.20783) drops both divisions, by length and by the group's deviation.
         scale_rewards="none" if dials.loss_type == "dr_grpo" else "group",
         disable_dropout=True,
-        use_vllm=dials.vllm,
-        vllm_mode="colocate",
+        model_init_kwargs=REFERENCE if dials.kl and not settings.lora else None,
+        **_by_vllm(longest, int(tokenizer.eos_token_id)) if dials.vllm else {},
     )
     journal = Journal(
         out,

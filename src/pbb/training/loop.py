@@ -39,6 +39,10 @@ from pbb.training.muon import MuonWithAdamW
 
 Report = Callable[[float, float, str], None]
 PROJECT = "pbb"
+DEAR = 20
+"""Seconds of training between two checkpoints for each that the last one took: full finetuning of a large model writes for minutes."""
+REFERENCE = {"device_map": None}
+"""How TRL loads a reference model: whole, and then where the policy is. By itself it would spread it over all GPUs that it sees."""
 T = TypeVar("T")
 C = TypeVar("C", bound=TrainingArguments)
 Columns = Callable[[dict[str, Any], int], dict[str, Any]]
@@ -150,7 +154,7 @@ def optimizer(model: PreTrainedModel, settings: Settings) -> torch.optim.Optimiz
 
 
 class Journal(TrainerCallback):
-    """Writes metrics.jsonl, reports progress, and asks for a checkpoint when enough seconds have passed.
+    """Writes metrics.jsonl, reports progress, and asks for a checkpoint when enough seconds have passed: `every`, or what DEAR says.
 
     columns: what a row says besides. span: checkpoints stand at its multiples only, so that nothing that belongs together (the
     mean of a row, the rollouts that several steps share) spans one. files: those with a "step" in every line, which are cut back
@@ -168,7 +172,8 @@ class Journal(TrainerCallback):
     ) -> None:
         self.out, self.report, self.every, self.columns, self.span = out, report, every, columns, span
         self.files = [out / name for name in files]
-        self.saved = self.started = time.monotonic()
+        self.saved = self.started = self.stepped = time.monotonic()
+        self.took = 0.0
         self.before = 0.0
 
     def on_train_begin(
@@ -183,10 +188,11 @@ class Journal(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        self.stepped = time.monotonic()
         between = state.global_step % self.span
         control.should_log |= state.global_step == state.max_steps
         if state.global_step < state.max_steps and not between:
-            control.should_save |= first(time.monotonic() - self.saved > self.every)
+            control.should_save |= first(self.stepped - self.saved > max(self.every, DEAR * self.took))
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -196,6 +202,7 @@ class Journal(TrainerCallback):
             # a row that the checkpoint is past will not be written again
             seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.files)
         self.saved = time.monotonic()
+        self.took = self.saved - self.stepped
 
     def on_log(
         self,

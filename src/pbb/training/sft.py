@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -137,8 +136,10 @@ def sft(
         {"input_ids": [p + c for p, c in rows], "labels": [[-100] * len(p) + c for p, c in rows]}
     )
     every = max(1, min(25, steps // 20))
-    on_cpu = PartialState().device.type == "cpu"
-    cut = passes(settings.batch_size, settings.accumulate, settings.processes, on_cpu)
+    # accelerate is not asked for the device: it would make the group of processes, before the arguments say how long they wait for another
+    cut = passes(
+        settings.batch_size, settings.accumulate, settings.processes, on_cpu=not torch.cuda.is_available()
+    )
     config = SFTConfig(
         **arguments(settings, out, steps),
         per_device_train_batch_size=settings.batch_size // cut // settings.processes,
