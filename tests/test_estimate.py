@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 
 from pbb import estimate, machine
 from pbb.cli import main
-from pbb.estimate import KNOWN, Shape, asking, fits, need, needs, places, preflight, shape
+from pbb.estimate import HAND, KNOWN, Shape, asking, fits, need, needs, places, preflight, shape
 from pbb.graph import ALL
 from pbb.models.place import BASE
 from pbb.recipe import Recipe
@@ -25,11 +25,19 @@ from pbb.recipe_stages import Stage
 
 Refused = Callable[..., AbstractContextManager[None]]
 SMOL = KNOWN["smollm2 (135 million)"]
+LLAMA = KNOWN["a Llama of 8 billion"]
 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "device_memory", lambda: None)
+    monkeypatch.setattr(machine, "devices", lambda: 0)
+
+
+def gpus(count: int, gigabytes: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many GPUs, the first of them with so much free memory, or with memory that it does not tell."""
+    monkeypatch.setattr(machine, "devices", lambda: count)
+    monkeypatch.setattr(machine, "device_memory", lambda: gigabytes and int(gigabytes * 1e9))
 
 
 def free(gigabytes: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +119,52 @@ def test_a_stage_of_dpo_counts_what_it_draws_and_the_model_it_is_held_to() -> No
     assert stage.dpo is not None
     some, alike = need("s", stage, 64, 100, SMOL, False), need("s", plain, 64, 100, SMOL, False)
     assert some.longest == 100 + stage.dpo.max_tokens and some.bytes - alike.bytes > 8 * SMOL.weights
+
+
+@pytest.mark.parametrize("method", ["grpo", "dpo"])
+def test_a_gpu_holds_keys_and_values_where_a_cpu_holds_a_copy_of_the_matrices(method: str) -> None:
+    """8 billion weights with adapters go on one GPU of 80 GB; what is drawn at once is counted once it is more than what training keeps."""
+
+    def size(gpu: bool, **dials: object) -> int:
+        frugal = {"method": method, "lora": 16, "checkpointing": True, method: dials}
+        return need("s", Stage.model_validate(frugal), 64, 170, LLAMA, gpu).bytes
+
+    assert 4 * LLAMA.weights < size(True) < 60e9 < 80e9 < size(False)
+    answers = 64 * 256  # eight groups of prompts in a step of GRPO, a hand of 32 for DPO
+    many = size(True, group_size=answers // (8 if method == "grpo" else HAND), max_tokens=400)
+    trained = LLAMA.adapter(16)
+    cache = 4 * answers * (170 + 400) * LLAMA.layers * LLAMA.cached
+    if method == "dpo":
+        assert many == estimate.PROCESS + 4 * LLAMA.weights + 16 * trained + cache
+    else:  # whose answers are also what is trained on
+        assert many >= cache
+
+
+def test_as_many_answers_are_drawn_at_once_as_dpo_draws() -> None:
+    from pbb.training import dpo
+
+    assert dpo.HAND == HAND
+
+
+def test_answers_by_vllm_need_weights_of_its_own() -> None:
+    few = {"vllm": True, "prompts_per_step": 2, "group_size": 2, "max_tokens": 30}
+    stage = Stage.model_validate({"method": "grpo", "lora": 16, "checkpointing": True, "grpo": few})
+    cache = 2 * 4 * 200 * LLAMA.layers * LLAMA.cached
+    whole = estimate.PROCESS + 6 * LLAMA.weights + 16 * LLAMA.adapter(16) + cache
+    assert need("s", stage, 64, 170, LLAMA, True).bytes == whole
+
+
+def test_attention_is_kept_where_it_is_not_fused(model_folder: Path, tmp_path: Path) -> None:
+    """On a CPU, and on a GPU for models whose scores are capped."""
+    fused, capped = (
+        need("s", Stage(), 64, 200, replace(SMOL, capped=capped), True).bytes for capped in (False, True)
+    )
+    assert capped - fused == 4 * 16 * 200 * SMOL.layers * 3 * SMOL.heads * 200
+    assert capped == need("s", Stage(), 64, 200, SMOL, False).bytes
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attn_logit_softcapping": 50.0}))
+    assert (shape(model_folder).capped, shape(folder).capped) == (False, True)
 
 
 def test_logits_of_dpo_are_there_by_tiles_however_long_the_documents() -> None:
@@ -218,6 +272,65 @@ def test_rollouts_by_vllm_are_refused_before_training_where_there_is_none(refuse
     preflight(load("retroactive", [asked, *unused]), 1)
 
 
+@pytest.mark.parametrize("gpu", [True, False])
+def test_an_evaluation_that_does_not_fit_is_refused_before_training(
+    gpu: bool, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
+) -> None:
+    """14 billion weights are trained by LoRA on a GPU of 80 GB, and 256 questions at a time do not go beside them."""
+    qwen = Shape(14_768_307_200, 40, 5120, 17_408, 40, 151_936, 2048)
+    monkeypatch.setattr(estimate, "shape", lambda folder: qwen)
+    frugal = {"lora": 16, "checkpointing": True, "accumulate": 16, "batch_size": 16, "optimizer": "adamw"}
+    stages = {name: stage.model_copy(update=frugal) for name, stage in recipe.stages.items()}
+    asked = recipe.evaluation.model_copy(update={"batch_size": 256})
+    large = recipe.model_copy(update={"model": str(model_folder), "stages": stages, "evaluation": asked})
+    if gpu:
+        gpus(1, 76, monkeypatch)
+        free(400, monkeypatch)
+    else:
+        free(76, monkeypatch)
+    with refused(
+        "256 questions", "84.9 GB", "76.0 GB are free", "--set evaluation.batch_size=128 needs about"
+    ):
+        preflight(large, 1)
+    fewer = large.evaluation.model_copy(update={"batch_size": 128})
+    assert preflight(large.model_copy(update={"evaluation": fewer}), 1)
+    monkeypatch.setattr("pbb.models.vllm.require", lambda key: None)
+    vllm = large.evaluation.model_copy(update={"vllm": True})
+    assert preflight(large.model_copy(update={"evaluation": vllm}), 1)
+    untrained = {"untrained": recipe.arms["untrained"]}
+    (gpus(1, 40, monkeypatch) if gpu else free(40, monkeypatch))
+    with refused("256 questions", "40.0 GB are free: take a smaller model, or a machine with 84.9 GB"):
+        preflight(large.model_copy(update={"arms": untrained}), 1)
+
+
+def test_a_gpu_that_does_not_say_what_it_has_free_refuses_nothing(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(0.1, monkeypatch)
+    gpus(1, None, monkeypatch)
+    (line,) = preflight(recipe, 2)
+    assert re.search(r"stage \w+ needs about [\d.]+ GB; what the GPU has free is not known$", line)
+
+
+@pytest.mark.parametrize("fsdp", [True, False])
+def test_each_process_takes_the_model_through_the_machines_memory(
+    fsdp: bool, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
+) -> None:
+    monkeypatch.setattr(estimate, "shape", lambda folder: LLAMA)
+    how = {"batch_size": 8} if fsdp else {"batch_size": 8, "lora": 16}
+    update = {"checkpointing": True, "optimizer": "adamw", **how}
+    stages = {name: stage.model_copy(update=update) for name, stage in recipe.stages.items()}
+    eight = recipe.model_copy(
+        update={"model": str(model_folder), "stages": stages, "processes": 8, "fsdp": fsdp}
+    )
+    gpus(8, 80, monkeypatch)
+    free(200, monkeypatch)
+    with refused("memory: ", "each of 8 processes loads the whole model", "262.2 GB", "200.0 GB are free"):
+        preflight(eight, 1)
+    free(300, monkeypatch)
+    assert preflight(eight, 1)
+
+
 def test_each_process_holds_the_model_and_its_share_of_a_batch(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch, refused: Refused, model_folder: Path
 ) -> None:
@@ -225,8 +338,13 @@ def test_each_process_holds_the_model_and_its_share_of_a_batch(
         return need("s", Stage(batch_size=16), 1000, 182, SMOL, False, *shared_out).bytes
 
     weights = 16 * SMOL.weights
-    assert weights < size(2) < size() < 2 * size(2)
-    assert size(2) - size(2, 2) == weights / 2
+    exchanged = 4 * SMOL.weights  # the gradients that DDP sends
+    assert weights + exchanged < size(2) < size() < 2 * size(2)
+    assert size(2) - size(2, 2) == weights / 2 + exchanged
+    adapters = SMOL.adapter(16)
+    alone, two = (need("s", Stage(lora=16), 64, 182, SMOL, False, n).bytes for n in (1, 2))
+    half = need("s", Stage(lora=16, batch_size=8), 64, 182, SMOL, False).bytes
+    assert two - half == 4 * adapters < alone - half
     monkeypatch.setattr(estimate, "shape", lambda folder: SMOL)
     monkeypatch.setattr(machine, "devices", lambda: 0)
     monkeypatch.setattr(machine, "available_cores", lambda: 2)
@@ -248,19 +366,6 @@ def test_the_largest_known_models_do_not_fit_here() -> None:
     assert isinstance(SMOL, Shape)
 
 
-def test_doctor_says_what_there_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(machine, "products", lambda: {"float32": 100.0, "bfloat16": 200.0})
-    assert main(["doctor", "--json", "--runs", str(tmp_path / "none" / "yet")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["cores"]["available"] >= 1 and 0 < found["memory"]["free"] <= found["memory"]["total"]
-    assert set(found["extras"]) == {"sweep", "eval", "track", "gpu"} and found["disk"]["runs"] > 0
-    assert main(["doctor"]) == 0
-    told = capsys.readouterr().out
-    assert "cores" in told and "100 GFLOP/s in float32" in told and "smollm2" in told
-
-
 def test_estimate_is_a_table_or_json(capsys: pytest.CaptureFixture[str], recipe: Recipe) -> None:
     assert main(["estimate", "arithmetic", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -274,30 +379,6 @@ def test_estimate_is_a_table_or_json(capsys: pytest.CaptureFixture[str], recipe:
     assert f"the run of 3 seeds takes about {{}}: {len(graph(load('arithmetic', seeds=3)))} steps" in re.sub(
         r"about [^:]+:", "about {}:", out
     )
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "max\n", "current": "1"}, (6144, 8192)),
-        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "5000\n", "current": "1000\n"}, (4000, 5000)),
-        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 6 kB\n", "max": "5000\n", "current": "4500\n",
-          "stat": "anon 1000\nfile 3500\ninactive_file 3000\nactive_file 500\n"}, (3500, 5000)),
-        ({"meminfo": "MemTotal: 8 kB\nMemAvailable: 2 kB\n", "max": "5000", "current": ""}, (2048, 5000)),
-        ({"meminfo": "", "max": "", "current": ""}, None),
-    ],
-    ids=["the machine's", "the control group's", "files that were read can be given back", "the group has room, the machine less", "no such files"],
-)  # fmt: skip
-def test_memory_is_that_of_the_control_group_where_it_is_smaller(
-    files: dict[str, str], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        machine, "_text", lambda path: files.get(path.replace("/", ".").rpartition(".")[2], "")
-    )
-    if expected is None:
-        assert machine.memory() == (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),) * 2
-    else:
-        assert machine.memory() == expected
 
 
 def test_an_evaluation_takes_what_those_of_smollm2_took() -> None:
@@ -334,15 +415,3 @@ def test_chats_count_among_the_documents(recipe: Recipe, tmp_path: Path) -> None
 def test_composites_count_among_the_documents() -> None:
     """They recite three sources."""
     assert estimate._longest(load("composition")) > 1.2 * estimate._longest(load("arithmetic"))
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [("", 8), ("max 100000\n", 8), ("200000 100000\n", 2), ("150000 100000\n", 2), ("1000 100000\n", 1), ("9900000 100000\n", 8)],
-)  # fmt: skip
-def test_cores_are_those_of_the_control_group_where_it_has_fewer(
-    told: str, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(machine, "_text", lambda path: told if path == "/sys/fs/cgroup/cpu.max" else "")
-    assert machine.available_cores() == expected

@@ -5,21 +5,26 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from transformers import PreTrainedTokenizerFast
 
 from pbb import folder as folders
 from pbb.cli import main
 from pbb.experiment import as_yaml
 from pbb.export import export
 from pbb.graph import ordered
+from pbb.models.load import encode, read_tokenizer
 from pbb.programs.program import write_programs
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
@@ -108,6 +113,66 @@ def test_a_folder_is_no_model_of_the_hub_from_wherever_it_is_exported(
     made = export(run, "one", tmp_path / "made", tell=said.append)
     assert "base_model" not in yaml.safe_load((made / "README.md").read_text().split("---")[1])
     assert not (made / "adapter").exists() and any("adapter/ is left out" in line for line in said)
+
+
+@pytest.mark.skipif(not find_spec("inspect_ai"), reason="inspect_ai is not installed")
+def test_inspect_begins_texts_once_as_the_template_does(
+    model_folder: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Llama's and Gemma's tokenizers write once more what their templates begin with; by the card's command none does."""
+    from inspect_ai import eval as judged
+    from inspect_ai.model import get_model
+
+    begun = Path(shutil.copytree(model_folder, tmp_path / "begun"))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="<|user|>", eos_token="<|end|>", pad_token="<|pad|>"
+    )  # fmt: skip
+    fast.save_pretrained(begun)
+    (begun / "chat_template.jinja").write_text(
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    backend = json.loads((begun / "tokenizer.json").read_text())
+    backend["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "<|user|>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {
+            "<|user|>": {"id": "<|user|>", "ids": [fast.bos_token_id], "tokens": ["<|user|>"]}
+        },
+    }
+    (begun / "tokenizer.json").write_text(json.dumps(backend))
+    made = export(finished(tmp_path / "runs", "owner/model@v1", begun), "one", tmp_path / "made")
+    (line,) = (line for line in (made / "README.md").read_text().splitlines() if "inspect eval" in line)
+    options = [after.partition("=") for word, after in pairwise(shlex.split(line)) if word in ("-M", "-T")]
+    said = {key: yaml.safe_load(value) for key, _, value in options}
+    ask = said.pop("ask")
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_OFFLINE", True
+    )  # it would be asked whether it has "this"
+    model = get_model("hf/this", device="cpu", **said)
+    read: list[list[int]] = []
+    write = model.api.model.generate
+
+    def seen(input_ids: Any, attention_mask: Any, **named: Any) -> Any:
+        read.extend(ids[mask.bool()].tolist() for ids, mask in zip(input_ids, attention_mask, strict=True))
+        return write(input_ids=input_ids, attention_mask=attention_mask, **named)
+
+    monkeypatch.setattr(model.api.model, "generate", seen)
+    (log,) = judged(
+        "inspect_task.py",
+        task_args={"ask": ask},
+        model=model,
+        limit=2,
+        log_dir=str(tmp_path / "log"),
+        display="none",
+    )
+    assert log.status == "success" and log.samples
+    ours = encode(read_tokenizer("made", str(made)), [str(s.input) for s in log.samples])
+    assert sorted(read) == sorted(ours) and {ids.count(fast.bos_token_id) for ids in ours} == {1}
 
 
 @pytest.mark.parametrize("kind", ["programs", "documents", "train"])

@@ -2,8 +2,11 @@
 
     full finetuning, AdamW   16 bytes a weight: itself, its gradient, two moments (Muon: 12 to 16)
     LoRA of rank r           4 bytes a weight, 16 an adapter's weight
-    activations              a pass's tokens x layers x (12 width + 4 inner + 3 heads x length), 4 bytes each
+    several processes        4 bytes more a weight that is trained, for the gradients that they exchange (not where weights are shared out)
+    activations              a pass's tokens x layers x (12 width + 4 inner + 3 heads x length), 4 bytes each; on a GPU, whose attention is fused,
+                             without the last of them
     the head                 completion tokens x vocabulary x 12 bytes
+    answers that are drawn   on a CPU a copy of the matrices; on a GPU keys and values, while there are no activations
 
 Held against runs of SmolLM2-135M in batches of 16 it is right within a tenth (docs/hardware.md). How long it takes is the matter of
 `pbb.durations`.
@@ -38,12 +41,16 @@ SEEN = 1.15  # by how much the longest of all exceeds the longest of the sample
 WRITTEN = 0.6  # share of a document that is completion
 TILE = (4_096, 32_768)  # positions and words whose logits TRL 1.16 has at a time for DPO
 TILED = 34  # bytes of each of these, measured on a CPU (docs/lab-notes.md)
+HAND = 32  # prompts whose answers DPO draws together (pbb.training.dpo)
 SPARE = 1.1  # a run is refused where it would need more than this times what is free
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a model, from its config.json and the headers of its safetensors; cached: numbers a position and layer keeps while it writes."""
+    """Sizes of a model, from its config.json and the headers of its safetensors.
+
+    cached: numbers a position and layer keeps while it writes. capped: whether its attention is never fused (see `pbb.models.load`).
+    """
 
     weights: int
     layers: int
@@ -52,6 +59,7 @@ class Shape:
     heads: int
     vocabulary: int
     cached: int
+    capped: bool = False
 
     def adapter(self, rank: int) -> int:
         """Weights of LoRA on the seven matrices of each block."""
@@ -93,6 +101,7 @@ def shape(folder: Path) -> Shape:
             heads=heads,
             vocabulary=int(config["vocab_size"]),
             cached=cached,
+            capped=bool(config.get("attn_logit_softcapping")),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise PbbError(
@@ -125,25 +134,34 @@ def need(
     """
     trained = of.adapter(stage.lora) if stage.lora else of.weights
     held = 4 * of.weights + 12 * trained + (4 * trained if stage.lora else 0)
+    held += 4 * trained if processes > shards else 0
     cut = passes(stage.batch_size, stage.accumulate, processes, not gpu)
     rows = stage.batch_size // cut // processes
+    drawn = 0  # answers at a time
     if stage.grpo:
         longest += stage.grpo.max_tokens
+        drawn = stage.grpo.prompts_per_step * stage.grpo.group_size
         # all are kept for the backward pass, but few are as long as they may be, and groups that earn the same are left out
-        rows = math.ceil(0.6 * stage.grpo.prompts_per_step * stage.grpo.group_size)
+        rows = math.ceil(0.6 * drawn)
         documents = stage.grpo.shown(documents) * stage.grpo.group_size
-        held += 4 * of.weights * (1 + bool(stage.grpo.kl and not stage.lora))
+        held += 4 * of.weights * bool(stage.grpo.kl and not stage.lora)
     if stage.dpo:
         longest += stage.dpo.max_tokens
+        drawn = HAND * stage.dpo.group_size
         rows = 2 * stage.batch_size
-        held += 4 * of.weights * (1 + (not stage.lora))
+        held += 4 * of.weights * (not stage.lora)
+    if drawn and not gpu:
+        held += 4 * of.weights
     tokens = rows * longest
-    layer = 12 * of.width + 4 * of.inner + 3 * of.heads * longest
+    layer = 12 * of.width + 4 * of.inner + (0 if gpu and not of.capped else 3 * of.heads * longest)
     kept = layer + of.layers * of.width if stage.checkpointing else of.layers * layer
     # TRL's DPO takes every position's logits, by tiles
     tiled = TILED * min(tokens, TILE[0]) * min(of.vocabulary, TILE[1])
     head = tiled if stage.dpo else 12 * int(WRITTEN * tokens) * of.vocabulary
-    size = PROCESS + held // shards + 4 * tokens * kept + head
+    cache = drawn * longest * of.layers * of.cached if gpu else 0
+    # vLLM has weights of its own while it draws, all in bfloat16
+    drawing = 2 * (of.weights + cache) if stage.grpo and stage.grpo.vllm else 4 * cache
+    size = PROCESS + held // shards + max(4 * tokens * kept + head, drawing)
     return Need(name, documents, longest, int(size))
 
 
@@ -244,8 +262,8 @@ def preflight(recipe: Recipe, workers: int) -> list[str]:
     """What to tell a person before the recipe trains: for each of its models faults of the tokenizer, then memory.
 
     Raises:
-        PbbError: the model can't be had or read, or memory is too small for a stage, or there are fewer cores or GPUs than processes, or no
-            vLLM that the recipe asks for; the line says what would fit.
+        PbbError: the model can't be had or read, or memory is too small for a stage or an evaluation, or there are fewer cores or GPUs than
+            processes, or no vLLM that the recipe asks for; the line says what would fit.
     """
     machine.enough(recipe.processes)
     if recipe.fsdp and not machine.devices():
@@ -272,23 +290,54 @@ def _fits(recipe: Recipe, workers: int) -> list[str]:
 
         place.architecture(recipe.model, source)
         lines += warnings(read_tokenizer(recipe.model, str(source)), recipe.model)
-    of, device = shape(source), machine.device_memory()
-    free = machine.memory()[0] if device is None else device
-    small = place.small(recipe.model)
-    found = needs(recipe, of, device is not None)
-    if not found:
-        return lines
-    largest = max(found, key=lambda n: n.bytes)
-    beside = min(workers, _side_by_side(recipe)) if small else 1
-    if not small and device is None:
-        beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
-    if largest.bytes * beside > SPARE * free:
-        raise PbbError(_too_little(recipe, largest, of, beside, free, device is not None))
-    return [
-        *lines,
-        f"{recipe.model}: {_count(of.weights)} weights; stage {largest.stage} needs about "
-        f"{gigabytes(largest.bytes)} of {gigabytes(free)} free",
-    ]
+    of, gpu = shape(source), machine.devices() > 0
+    free = machine.device_memory() if gpu else machine.memory()[0]
+    found = needs(recipe, of, gpu)
+    if found:
+        largest = max(found, key=lambda n: n.bytes)
+        small = place.small(recipe.model)
+        beside = min(workers, _side_by_side(recipe)) if small else 1
+        if not small and not gpu:
+            beside, _ = _shared_out(recipe, recipe.stages[largest.stage])
+        if free is not None and largest.bytes * beside > SPARE * free:
+            raise PbbError(_too_little(recipe, largest, of, beside, free, gpu))
+        if gpu and any(recipe.stages[n.stage].method == "sft" for n in found):
+            _loaded(recipe, of)
+        there = "; what the GPU has free is not known" if free is None else f" of {gigabytes(free)} free"
+        need = f"stage {largest.stage} needs about {gigabytes(largest.bytes)}"
+        lines.append(f"{recipe.model}: {_count(of.weights)} weights; {need}{there}")
+    if free is not None and not recipe.evaluation.vllm:
+        _answered(recipe, of, free)
+    return lines
+
+
+def _loaded(recipe: Recipe, of: Shape) -> None:
+    """PbbError where several processes cannot have the model in the machine's memory, which each takes its weights to its GPU from."""
+    free = machine.memory()[0]
+    size = recipe.processes * (PROCESS + 4 * of.weights)
+    if recipe.processes > 1 and size > SPARE * free:
+        raise PbbError(
+            f"memory: {recipe.model}: each of {recipe.processes} processes loads the whole model before it goes to the GPUs, "
+            f"which needs about {gigabytes(size)} of the machine's own memory, and {gigabytes(free)} are free: give fewer --processes, "
+            f"or take a machine with {gigabytes(size)}"
+        )
+
+
+def _answered(recipe: Recipe, of: Shape, free: int) -> None:
+    """PbbError where the questions of an evaluation cannot be put, as many at a time as the recipe says."""
+    rows = recipe.evaluation.batch_size
+    size = asking(of, rows)
+    if size <= SPARE * free:
+        return
+    remedy = f"take a smaller model, or a machine with {gigabytes(size)}"
+    while rows := rows // 2:
+        if (fewer := asking(of, rows)) <= free:
+            remedy = f"--set evaluation.batch_size={rows} needs about {gigabytes(fewer)}"
+            break
+    raise PbbError(
+        f"memory: {recipe.model}: an evaluation of {recipe.evaluation.batch_size} questions at a time needs about {gigabytes(size)}, "
+        f"and {gigabytes(free)} are free: {remedy}"
+    )
 
 
 def _side_by_side(recipe: Recipe) -> int:

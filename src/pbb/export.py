@@ -200,7 +200,9 @@ def _card(
             "and for Inspect:\n",
             "```sh\npip install 'pbb[eval]'\n"
             f"inspect eval inspect_task.py -T ask={asked} "
-            "--model hf/this -M model_path=. -M tokenizer_path=. -M do_sample=false\n```\n",
+            "--model hf/this -M model_path=. -M tokenizer_path=. -M do_sample=false "
+            # the template has written what a tokenizer would begin with again
+            """-M tokenizer_call_args='{"add_special_tokens": false}'\n```\n""",
         ]
     )
 

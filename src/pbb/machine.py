@@ -10,6 +10,8 @@ import math
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import cache
@@ -25,6 +27,7 @@ EXTRAS = {
     "gpu": ("vllm",),
 }
 """Optional packages by the extra of pbb that brings them; wandb is brought by none."""
+FREE = "import torch; print(torch.cuda.mem_get_info()[0])"
 SIDE = 1536  # of the square matrices that are multiplied: large enough to fill the units, a second at most
 
 
@@ -79,12 +82,21 @@ def enough(processes: int) -> None:
 
 
 def device_memory() -> int | None:
-    """Free bytes of the GPU that training would run on; None where there is none. Imports torch only if there is a driver."""
-    if not devices():
-        return None
-    import torch
+    """Free bytes of the GPU that training would run on, as they were first asked for; None where there is none, or it does not say."""
+    return _device_free() if devices() else None
 
-    return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else None
+
+@cache
+def _device_free() -> int | None:
+    """Asked by a process of its own: one that has asked keeps half a gigabyte of the GPU, and some GPUs serve one process at a time."""
+    try:
+        # without the working directory, where a file may be called like a library
+        asked = subprocess.run(
+            [sys.executable, "-P", "-c", FREE], capture_output=True, text=True, timeout=120, check=True
+        )
+        return int(asked.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def products() -> dict[str, float]:
@@ -114,6 +126,7 @@ def examine(runs: Path) -> dict[str, Any]:
 
     flags = _flags()
     free, total = memory()
+    device_memory()  # of the GPU as it is before this process takes some of it
     cache = Path(os.environ.get("PBB_CACHE") or "~/.cache/pbb").expanduser()
     gpus = []
     for i in range(torch.cuda.device_count()):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,6 +24,7 @@ from pbb.recipe_file import load as load_recipe
 from pbb.runs import find_evaluation
 
 Refused = Callable[..., AbstractContextManager[None]]
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,14 @@ def test_the_harness_gives_our_accuracy(exported: Path, finished: tuple[Path, st
     assert found["results"][task]["accuracy,none"] == pytest.approx(rows.correct.mean(), abs=1 / len(rows))
 
 
+def inspected(text: str) -> dict[str, Any]:
+    """What the command for Inspect in a text says of the model."""
+    (line,) = (line for line in text.splitlines() if "inspect eval" in line)
+    words = shlex.split(line)
+    said = [after.partition("=") for word, after in pairwise(words) if word == "-M"]
+    return {key: yaml.safe_load(value) for key, _, value in said}
+
+
 @pytest.mark.skipif(not find_spec("inspect_ai"), reason="inspect_ai is not installed")
 @pytest.mark.parametrize("ask", ["direct", "recite"])
 def test_inspect_gives_our_accuracy(
@@ -109,12 +121,16 @@ def test_inspect_gives_our_accuracy(
     evaluation, _ = find_evaluation(finished[0], "proactive")
     rows = pd.read_parquet(evaluation / "predictions.parquet")
     rows = rows[(rows.group == "source_only") & (rows.split == "test") & (rows["ask"] == ask)]
-    places = {"model_path": str(exported), "tokenizer_path": str(exported)}
+    command = inspected((exported / "README.md").read_text())
+    assert command == inspected((DOCS / "models.md").read_text())
     monkeypatch.chdir(exported)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_OFFLINE", True
+    )  # it would be asked whether it has "this"
     (log,) = judged(
         "inspect_task.py",
         task_args={"ask": ask},
-        model=get_model("hf/this", do_sample=False, device="cpu", **places),
+        model=get_model("hf/this", device="cpu", **command),
         log_dir=str(tmp_path),
         display="none",
     )

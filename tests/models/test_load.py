@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from pbb.models.load import CHATML, autocast_pays, encode, encode_pairs, load, read_tokenizer
 
@@ -55,6 +61,48 @@ def test_a_model_goes_to_the_gpu_but_where_it_is_to_stay(
     assert moved == []
     load(str(model_folder))
     assert moved == ["cuda"]
+
+
+def test_scores_that_a_model_caps_are_capped_on_a_gpu_too(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fused attention that others get there has no cap."""
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=16, initializer_range=0.5, attn_logit_softcapping=0.5, pad_token_id=0, eos_token_id=1,
+        bos_token_id=None,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    ids = torch.tensor([[7, 300, 41, 9, 12, 100]])
+    said = []
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        model, _ = load(str(tmp_path), on_gpu=False)
+        assert model.config._attn_implementation == "eager"
+        with torch.no_grad():
+            said.append(model.eval()(input_ids=ids).logits)
+    assert torch.equal(*said)
+
+
+@pytest.mark.parametrize(("cap", "attention"), [(50.0, "eager"), (None, "sdpa")])
+def test_a_part_that_writes_text_is_asked_whether_it_caps(
+    cap: float | None, attention: str, folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"model_type": "gemma3", "text_config": {"attn_logit_softcapping": cap}}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked: dict[str, object] = {}
+
+    def seen(source: str, **named: object) -> None:
+        asked.update(named)
+        raise OSError("seen")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", seen)
+    with refused("seen"):
+        load(str(folder))
+    assert asked["attn_implementation"] == attention
 
 
 def test_weights_are_held_in_float32(folder: Path) -> None:
@@ -156,17 +204,6 @@ def test_what_a_model_reads_first_it_is_given(folder: Path, tokenizer: PreTraine
         )
     (folder / "chat_template.jinja").write_text("{{ raise_exception('no system message') }}")
     assert read_tokenizer("tiny", str(folder)).chat_template == CHATML
-
-
-def test_a_template_that_writes_the_date_gets_the_same_one_every_day(
-    folder: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    save_tokenizer(tokenizer, folder, eos_token="<|end|>", pad_token="<|pad|>")
-    (folder / "chat_template.jinja").write_text(
-        "{{ date_string }}, {{ strftime_now('%d %b %Y') }}: {% for m in messages %}{{ m.content }}{% endfor %}<|end|>"
-    )
-    loaded = read_tokenizer("tiny", str(folder))
-    assert loaded.decode(encode(loaded, ["Hi"])[0]) == "26 Jul 2024, 26 Jul 2024: Hi<|end|>"
 
 
 def test_a_tokenizer_without_an_end_is_refused(

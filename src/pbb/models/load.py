@@ -3,17 +3,26 @@
 A model is data here: weights are read from safetensors only, never from a pickle, which can run what it likes, and code that lies beside
 them is not run.
 
-The tokens of a document are the chat template's around prompt and completion, so that training and asking cannot differ.
+The tokens of a document are the chat template's around prompt and completion, so that training and asking cannot differ; and the template
+that is saved with a model says all that they were made by, so that programs of others ask as we do.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from pbb.errors import PbbError
@@ -33,10 +42,19 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# The same where answers open with what tells the model that it has thought already.
+THOUGHT = (
+    "{%% for m in messages %%}<|im_start|>{{ m.role }}\n{%% if m.role == 'assistant' %%}{{ %(opening)s }}{%% endif %%}"
+    "{{ m.content }}<|im_end|>\n{%% endfor %%}"
+    "{%% if add_generation_prompt %%}<|im_start|>assistant\n{{ %(opening)s }}{%% endif %%}"
+)
+# Hybrids think unless they are told not to, and an answer would be cut before it came to anything.
+UNTHINKING = "{%- set enable_thinking = false %}\n"
 BEGIN = "{{ bos_token }}"
 # Llama 3.2's template writes today's date into every prompt: the same run would be another one tomorrow.
 DATE = "26 Jul 2024"
 TODAY = datetime(2024, 7, 26)
+DIRECTIVE = re.compile("%-?[aAwdbBmyYHIpMSfjUWuGVcxX]")
 BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
@@ -52,11 +70,39 @@ def read_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
         raise _unreadable(name, error) from error
     mend(tokenizer, name)
     if tokenizer.eos_token == "<|im_end|>":
-        tokenizer.chat_template = (BEGIN if _begins(tokenizer) else "") + CHATML
+        tokenizer.chat_template = _chatml(tokenizer)
     if tokenizer.chat_template is None:
         begin = BEGIN if list(tokenizer("x")["input_ids"])[:1] == [tokenizer.bos_token_id] else ""
         tokenizer.chat_template = begin + "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    own: Any = tokenizer.chat_template  # several, where a model has one for tools besides
+    tokenizer.chat_template = (
+        {name: settled(one) for name, one in own.items()} if isinstance(own, dict) else settled(own)
+    )
     return tokenizer
+
+
+def settled(template: str) -> str:
+    """A chat template that any program renders as training does: on one day, and without thinking; itself where it asks for neither."""
+    first = UNTHINKING if "enable_thinking" in template else ""
+    if "date_string" in template:
+        first += f"{{%- set date_string = {json.dumps(DATE)} %}}\n"
+    if "strftime_now" in template:
+        said = {d: TODAY.strftime(d) for d in sorted(set(DIRECTIVE.findall(template)))}
+        made = "".join(f" | replace({json.dumps(d)}, {json.dumps(text)})" for d, text in said.items())
+        first += f"{{%- macro strftime_now(format) %}}{{{{ format{made} }}}}{{% endmacro %}}\n"
+    return template if template.startswith(first) else first + template
+
+
+def _chatml(tokenizer: PreTrainedTokenizerBase) -> str:
+    """ChatML that begins dialogues and opens answers as the model's own template does, if that does either."""
+    begin = BEGIN if _begins(tokenizer) else ""
+    opening = ""
+    if "enable_thinking" in str(tokenizer.chat_template):
+        try:
+            _, _, opening = as_turn(tokenizer, "x").partition("<|im_start|>assistant\n")
+        except Exception:  # see _begins
+            opening = ""
+    return UNTHINKING + begin + THOUGHT % {"opening": json.dumps(opening)} if opening else begin + CHATML
 
 
 def _begins(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -80,6 +126,8 @@ def _unreadable(name: str, error: Exception) -> PbbError:
 def load(name: str, *, on_gpu: bool = True) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer, in float32, on the GPU if there is one and `on_gpu`; without GPU eager attention (fused is slower at these lengths).
 
+    Eager on a GPU as well where scores are capped, as Gemma 2's are: transformers leaves that out of the fused one.
+
     Raises:
         PbbError: the model is missing or cannot be read, its architecture is unknown or cannot be decoded, or its tokenizer has no end token or
             none to pad with.
@@ -91,10 +139,12 @@ def load(name: str, *, on_gpu: bool = True) -> tuple[PreTrainedModel, PreTrained
     source = str(place)
     tokenizer = read_tokenizer(name, source)
     try:
+        config: Any = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=torch.float32,
-            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+            attn_implementation="sdpa" if torch.cuda.is_available() and not capped else "eager",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -132,12 +182,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[l
 
 
 def as_turn(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """A prompt as a user's turn, up to where the model is to write; the same on every day."""
+    """A prompt as a user's turn, up to where the model is to write; the same on every day, and without thinking."""
     return str(
         tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,
             add_generation_prompt=True,
+            enable_thinking=False,
             date_string=DATE,
             strftime_now=TODAY.strftime,
         )
