@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import fake_steps  # noqa: E402
+from fake_sweep import Recipe, made, run  # noqa: E402
 
 import pbb  # noqa: E402
 import pbb.sweep  # noqa: E402
@@ -26,56 +25,10 @@ from pbb.console import console, sweep_table  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 from pbb.progress import Silent  # noqa: E402
 from pbb.recipe_file import load  # noqa: E402
-from pbb.sweep import ATTEMPTS, Ended, Point, Tasks, points, sweep, table, table_path  # noqa: E402
+from pbb.sweep import ATTEMPTS, Ended, Preempted, points, sweep, table, table_path  # noqa: E402
 from pbb.tasks import Task, on_ray, on_slurm  # noqa: E402
 
 Refused = Callable[..., AbstractContextManager[None]]
-
-
-@dataclass
-class Recipe:
-    """As much of a recipe as a sweep looks at."""
-
-    value: int
-    name: str = "fake"
-    model: str = "base"
-    arms: dict[str, Any] = field(default_factory=lambda: {"a": None})
-    hypotheses: tuple[Any, ...] = ()
-    evaluation: Any = field(default_factory=lambda: SimpleNamespace(asks=["direct"]))
-
-    def starts(self) -> list[str]:
-        return [self.model]
-
-    def hash(self) -> str:
-        return f"hash-{self.value}"
-
-    def resolved(self) -> dict[str, Any]:
-        return {"name": self.name, "value": self.value}
-
-
-def made(values: list[int], broken: str = "count", marks: Path | None = None) -> list[Point]:
-    """A point a value: shared data, a training of its own (by `broken`, for the first), and a score that depends on the value."""
-    shared = fake_steps.step("shared", kind="programs")
-    found = []
-    for number, value in enumerate(values):
-        more = {} if marks is None else {"marks": str(marks)}
-        function = broken if number == 0 else "count"
-        train = fake_steps.step(
-            f"train {value}", {"shared": shared}, function, kind="train", to=value, **more
-        )
-        row = {
-            "arm": "a",
-            "seed": 0,
-            "group": "source_only",
-            "split": "test",
-            "ask": "direct",
-            "accuracy": value / 100,
-        }
-        score = fake_steps.step(
-            f"score {value}", {"train": train}, "scores", kind="score", scores={"scores": [row]}
-        )
-        found.append(Point({"value": value}, Recipe(value), [shared, train, score]))  # type: ignore[arg-type]
-    return found
 
 
 @pytest.fixture(autouse=True)
@@ -85,10 +38,6 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join(map(str, (here, package)))
     )  # for processes that a cluster starts
-
-
-def run(found: list[Point], out: Path, tasks: Callable[[Path], Tasks] | None = None) -> Any:
-    return sweep(found, out, tasks, 2, 1, Silent())
 
 
 @pytest.fixture(scope="module")
@@ -364,20 +313,15 @@ def test_submitit_gives_the_same_table_and_outlives_a_killed_job(
     assert table(progress) == serial[1]
 
 
-@pytest.mark.skipif(bool(find_spec("ray")), reason="ray is installed")
-def test_without_ray_one_line_names_the_extra(refused: Refused) -> None:
-    with refused("ray", "pbb[sweep]"):
-        on_ray(None, 1)
+def test_a_task_that_is_preempted_is_handed_over_again_however_often(tmp_path: Path) -> None:
+    left = [2 * ATTEMPTS]
 
+    class Busy(Here):
+        def ended(self, step: Any) -> bool:
+            if step.kind == "train" and left[0]:
+                left[0] -= 1
+                raise Preempted
+            return super().ended(step)
 
-@pytest.mark.skipif(not find_spec("submitit"), reason="submitit is not installed")
-def test_without_slurm_one_line_says_so(
-    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with refused("no sbatch"):
-        on_slurm(None, 1, [])
-    with refused("--task partition"):
-        on_slurm(None, 1, ["partition"])
-    with pytest.raises(PbbError, match="submitit's parameters"):
-        run(made([3]), tmp_path, on_slurm(1, 1, ["cluster=local", "nonsense=1"]))
+    progress = run(made([3]), tmp_path, Busy)
+    assert (progress.points[0].failed, progress.attempts, left) == (None, {}, [0])

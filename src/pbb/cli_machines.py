@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -160,7 +161,9 @@ def sweep_command(
         from pbb.tasks import on_ray, on_slurm
 
         tasks = on_ray(workers, threads) if on == "ray" else on_slurm(workers, threads, task or [])
-    found = points(recipe, over or [], [*(settings or []), *launched(launch, processes)], model, seeds)
+    elsewhere = on == "slurm" or (on == "ray" and bool(os.environ.get("RAY_ADDRESS")))
+    chosen = [*(settings or []), *launched(launch, processes, elsewhere)]
+    found = points(recipe, over or [], chosen, model, seeds)
     shown = _shown(found[0].recipe, arm)
     for name in {start for point in found for start in point.recipe.starts()}:
         place.folder(name)  # fetched once, and here, where a network is likelier than on a compute node

@@ -45,14 +45,21 @@ Processes = Annotated[
 ]
 
 
-def launched(launch: str | None, processes: int | None) -> list[str]:
-    """The keys of a recipe that --launch and --processes set, as `--set` would; PbbError where they do not go together."""
+def launched(launch: str | None, processes: int | None, elsewhere: bool = False) -> list[str]:
+    """The keys of a recipe that --launch and --processes set, as `--set` would; PbbError where they do not go together.
+
+    elsewhere: the training will be on another machine, whose GPUs and cores can't be counted here.
+    """
     if launch is None:
         if processes is not None:
             raise PbbError(f"--processes {processes}: give --launch torchrun with it")
         return []
     if launch not in ("torchrun", "fsdp"):
         raise PbbError(f"--launch {launch}: expected torchrun or fsdp")
+    if elsewhere and processes is None:
+        raise PbbError(
+            f"--launch {launch}: give --processes with it: the machines that will train can't be counted here"
+        )
     from pbb.machine import places
 
     return [f"processes={processes or places()[0]}", *(["fsdp=true"] if launch == "fsdp" else [])]

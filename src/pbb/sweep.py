@@ -69,6 +69,10 @@ class Ended(Exception):
         self.why, self.final = why, final
 
 
+class Preempted(Exception):
+    """A task was stopped from outside, by no fault of its step's: it is handed over again, and that does not count."""
+
+
 class Tasks(Protocol):
     """Where steps run. `room`: how many tasks may be handed over at a time (None: it keeps a queue of its own)."""
 
@@ -76,7 +80,7 @@ class Tasks(Protocol):
 
     def start(self, step: Step) -> Any: ...
     def ended(self, task: Any) -> bool:
-        """Whether the task is over; raises Ended where it has failed."""
+        """Whether the task is over; raises Ended where it has failed, Preempted where its machine was wanted for something else."""
 
     def close(self) -> None: ...
 
@@ -206,6 +210,8 @@ def _spread(progress: Progress, tasks: Callable[[Path], Tasks], tell: Callable[[
                     if not place.ended(task):
                         continue
                     progress.done.add(key)
+                except Preempted:
+                    pass
                 except Ended as error:
                     tried[key] += 1
                     if error.final or tried[key] >= ATTEMPTS:
