@@ -13,7 +13,9 @@ import pytest
 from pbb import audit_checks
 from pbb.audit import audit
 from pbb.audited import Finding, Made, again
-from pbb.documents.corpus import planted
+from pbb.documents.corpus import planted, write_documents
+from pbb.documents.leaks import PROVEN
+from pbb.documents.render import Document
 from pbb.evaluation import ask
 from pbb.evaluation.ask import Question, judge
 from pbb.experiment import as_yaml
@@ -111,6 +113,52 @@ def made_of_older_code(steps: list[Step]) -> dict[str, Step]:
 def looked_at(run: Path) -> list[str]:
     names = {path.name for path in run.glob("steps/*")}
     return sorted(f.check for f in audit(run) if f.check in names)
+
+
+@pytest.mark.usefixtures("checked")
+def test_a_file_of_data_that_has_changed_is_named_and_not_the_code(tmp_path: Path) -> None:
+    data = tmp_path / "programs.jsonl"
+    data.write_text("{}\n")
+    own = load("own", [f"data.path={data}"], model="owner/model")
+    (tmp_path / "recipe.yaml").write_text(as_yaml(own), encoding="utf-8")
+    steps = ordered(graph(own))
+    for step in steps:
+        finish(tmp_path, step)
+
+    def said() -> Finding:
+        (found,) = (f for f in audit(tmp_path) if "graph of its recipe" in f.check)
+        return found
+
+    assert said().verdict == "agrees"
+    data.write_text("{}\n{}\n")
+    detail = f"{len(steps)} of {len(steps)} steps are not there, or were made of other data: data.path: {data} has changed since"
+    assert (said().verdict, said().detail) == ("not checked", detail)
+
+
+def test_the_leak_proof_reads_the_sources_that_somebody_brought(tmp_path: Path) -> None:
+    """A table beside a function is in no document but as its source; of pbb's own families no source tells anything."""
+    source = "def f(x):\n    return x + 2\n\nCASES = {1: 3, 2: 4}\n"
+    examples = [Example(args=[x], output=x + 2, split="test") for x in (1, 2)]
+    p = Program(
+        name="f", entry="f", source=source, family="mine", group="source_only", examples=examples, facts=Facts(length=1)
+    )  # fmt: skip
+    programs, folder = tmp_path / "programs-1", tmp_path / "documents-1"
+    for made in (programs, folder):
+        made.mkdir()
+    write_programs([p], programs / "programs.jsonl")
+    document = Document(
+        prompt="What is f(x)?", completion=source, program="f", group="source_only", kind="declaration"
+    )
+    write_documents([document], folder / "documents.jsonl")
+    (folder / "counts.json").write_text('{"source_only declaration": 1.0}')
+    record = {"kind": "documents", "config": {"stage": "read"}, "parents": {"programs": programs.name}}
+    for family, verdict in (("file", "differs"), ("arithmetic", "agrees")):
+        (programs / "inputs.json").write_text(json.dumps({"config": {"data": {"family": family}}}))
+        found = {
+            f.check.rpartition(", ")[2]: f for f in audit_checks.documents(Made(folder, record, None, ""))
+        }
+        assert [f.verdict for f in found.values()] == ["not checked", verdict, "agrees"]
+    assert found["leak proof"].detail == PROVEN
 
 
 @pytest.mark.usefixtures("checked")

@@ -14,15 +14,16 @@ import pytest
 import pbb.models.load
 from pbb.documents.corpus import write_documents
 from pbb.documents.render import declaration, templates
+from pbb.errors import PbbError
 from pbb.evaluation import sample
 from pbb.graph import Step
 from pbb.models.decode import decode
 from pbb.models.vllm import Vllm
-from pbb.programs.program import Program, read_programs
+from pbb.programs.program import Program, read_programs, write_programs
 from pbb.progress import Progress
 from pbb.recipe_file import load
 from pbb.recipe_graph import graph
-from pbb.steps import evaluate, join_documents, make_programs, train
+from pbb.steps import evaluate, join_documents, make_documents, make_programs, train
 
 
 def trained(programs: list[Program], model: Path, folder: Path, **said: Any) -> list[float]:
@@ -72,6 +73,50 @@ def test_documents_are_joined_alike_in_whatever_order_their_stages_are_named(
         return (out / "documents.jsonl").read_bytes()
 
     assert joined("learn", "read") == joined("read", "learn")
+
+
+@pytest.mark.parametrize("form", ["columns", "messages", "folder"])
+def test_a_chat_that_calls_a_program_is_refused_with_its_line(
+    form: str, programs: list[Program], tmp_path: Path
+) -> None:
+    """Before anything is trained on it; one that was not drawn is not looked at."""
+    name = next(p.name for p in programs if p.group == "source_only")
+    chats = [
+        ("What is 2 + 2?", "4"),
+        ("And\nthen?", "5"),
+        (f"What does it give for 3?\nI mean {name}.", "13"),
+    ]
+    rows: list[dict[str, Any]] = [{"prompt": p, "completion": c} for p, c in chats]
+    if form == "messages":
+        said = [("system", "Be brief."), ("user", ""), ("assistant", "")]
+        rows = [
+            {"messages": [{"role": r, "content": {"user": p, "assistant": c}.get(r, t)} for r, t in said]}
+            for p, c in chats
+        ]
+    path = tmp_path / ("set/train.jsonl" if form == "folder" else "chats.jsonl")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    given = path.parent if form == "folder" else path
+    write_programs(programs, tmp_path / "programs.jsonl")
+
+    def made(count: int) -> None:
+        mix = [
+            {"kind": "declaration", "group": "source_only", "per_program": 1},
+            {"kind": "chat", "path": str(given), "count": count},
+        ]
+        config = {"mix": mix, "phrasings": "arithmetic", "templates": {"prompt": 20, "response": 20}}
+        make_documents(config | {"stage": "read", "seed": 0}, {"programs": tmp_path}, tmp_path, Progress())
+
+    where = given if form == "folder" else f"{path}:3"
+    with pytest.raises(
+        PbbError,
+        match=f"^chats: {where}: .*I mean {name}.' is a chat that names {name}, .*take that chat out$",
+    ):
+        made(3)
+    assert not (tmp_path / "documents.jsonl").exists()
+    path.write_text("\n".join(map(json.dumps, rows[:2])) + "\n")
+    made(2)
+    assert (tmp_path / "documents.jsonl").exists()
 
 
 @pytest.mark.parametrize(("said", "on_gpu"), [({}, True), ({"fsdp": True}, False)])

@@ -42,11 +42,13 @@ def audit(
         graph = {step.folder: step for step in recipe_graph.graph(recipe)}
     except PbbError as error:  # data or a model that is not where the run was made
         why = f"the steps of its recipe are not known here: {error}"
-    records = {
+    records: dict[Path, Any] = {
         path.parent: folders.read_json(path)
         for path in sorted(run.glob("steps/*/inputs.json"))
         if ".broken" not in path.parent.name and (path.parent / "DONE").exists()
     }
+    if graph and (changed := _changed(recipe.data.digest(), list(records.values()))):
+        why = changed
     if shared(run):
         own = graph.keys() | _reached(run, records)
         records = {folder: record for folder, record in records.items() if folder.name in own}
@@ -84,6 +86,16 @@ def audit(
                 else Finding(name, "differs", f"cannot be read: {said}")
             )
     return findings
+
+
+def _changed(digest: str | None, records: list[Any]) -> str:
+    """That the run is of a file of data which is another one today, where that is so."""
+    known = [r["config"] for r in records if _whole(r) and r["kind"] == "programs"]
+    if not known or digest in {config.get("digest") for config in known}:
+        return ""
+    data = known[0].get("data")
+    path = data.get("path") if isinstance(data, dict) else None
+    return f"made of other data: data.path: {path} has changed since" if path else ""
 
 
 def _current(run: Path, made: dict[str, Made]) -> list[Made]:
@@ -195,7 +207,7 @@ def _steps(
     lacking = {graph[name].kind for name in absent} - known
     detail = "every step of the recipe is there"
     if absent:
-        detail = f"{len(absent)} of {len(graph)} steps are not there, or were made by other code than is installed now"
+        detail = f"{len(absent)} of {len(graph)} steps are not there, or were {why}"
     if lacking and shared(run) and not (run / "scores.json").is_file():
         lacking, detail = (
             set(),

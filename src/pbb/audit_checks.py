@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbb.audited import Finding, Made, Verdict, again
 from pbb.documents.corpus import read_documents
-from pbb.documents.leaks import leaks
+from pbb.documents.leaks import PROVEN, leaks, telling
 from pbb.evaluation.answer import parse
 from pbb.evaluation.recount import cells, verdict
 from pbb.programs.families import FAMILIES
@@ -91,7 +91,9 @@ def documents(m: Made) -> Iterator[Finding]:
     if known:
         with path.open("rb") as lines:
             faults = [f"line {number} {fault}" for number, fault in leaks(known, lines)]
-        yield _finding(f"{_label(m)}, leak proof", faults, "no input/output pair of a w/o IO program")
+        made = json.loads((m.folder.parent / m.record["parents"]["programs"] / "inputs.json").read_text())
+        faults += telling(known) if made["config"]["data"]["family"] == "file" else []
+        yield _finding(f"{_label(m)}, leak proof", faults, PROVEN)
     groups = Counter((d.group, d.kind) for d in read_documents(path))
     asked = {g: len({d.program for d in read_documents(path) if d.group == g}) for g, _ in groups}
     counts = {f"{g} {k}": round(n / asked[g], 2) for (g, k), n in sorted(groups.items())}

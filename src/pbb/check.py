@@ -1,6 +1,7 @@
 """What is wrong with a file of programs, line by line: `pbb data check FILE`.
 
-Without running anything: schema, keys, names, syntax, entries, literals, calls with two outputs, and calls that stand in both splits. With
+Without running anything: schema, keys, names, syntax, entries, literals, calls with two outputs, calls that stand in both splits, and what a
+program tells of its own answers, for which the recipe `own` never takes it as a w/o IO program. With
 `--allow-code`, isolated: outputs that execution contradicts, and behavioural twins among all programs; without it, only twins that the file
 itself shows. Twins that `origin.twins` names, as `pbb harvest` does, are no fault: the recipe `own` never takes one as a w/o IO program.
 
@@ -10,6 +11,7 @@ Contract: a fault names its line and what to do; a file without faults can be tr
 from __future__ import annotations
 
 import ast
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,19 +19,42 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pbb.errors import PbbError
-from pbb.programs.brought import defines
+from pbb.programs.brought import MARK, defines, tells
 from pbb.programs.equality import equal
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
-from pbb.programs.own_lines import astray, composed, contradictions, foreign, in_both, keys, loaded, told
+from pbb.programs.own_lines import astray, composed, contradictions, foreign, in_both, keys, loaded
 from pbb.programs.program import Program
 from pbb.programs.twins import ASKED, twins
 
 MOST = 10_000
 SAID = 3  # faults of one kind that a line reports
+EXPECTED = {
+    **dict.fromkeys(("name", "entry", "source", "prose", "statement", "family"), "a text"),
+    "group": "'io' or 'source_only'",
+    "split": "'train' or 'test'",
+    "examples": 'a list of objects, such as {"args": [2], "output": 6, "split": "train"}',
+    "args": "a list with one value for each argument, such as [2]",
+    "kwargs": 'an object of values by the names of arguments, such as {"n": 2}',
+    "output": "what the call gives",
+    "facts": 'an object, such as {"length": 1}',
+    "length": "a whole number",
+    **dict.fromkeys(("statements", "needs", "ops"), "a list of texts"),
+    "paths": "a list of lists of texts",
+    "trace": "a list of lines of working, which are texts",
+    "origin": 'an object, such as {"license": "MIT"}',
+}
+"""By key, what is to stand there."""
+MEANT = {
+    **dict.fromkeys(("input", "inputs", "arguments", "arg", "call"), "args"),
+    **dict.fromkeys(("outputs", "result", "expected", "answer", "returns"), "output"),
+    "keywords": "kwargs",
+}
+"""By another word, the key of an example."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,9 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
         lines = path.read_bytes().split(b"\n")
     except OSError as e:
         raise PbbError(f"data check: cannot read {path}: {e.strerror}: give a programs.jsonl") from e
+    if form := _spread(b"\n".join(lines)):
+        text = f"one JSON object a line is expected, and this is {form}: write every program in a line of its own"
+        return [], [Fault(1, "", "JSON", text)]
     faults: list[Fault] = []
     known: list[tuple[int, Program]] = []
     for number, line in enumerate(lines, 1):
@@ -67,15 +95,16 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
         )
     programs = [p for _, p in known]
     at = {p.name: number for number, p in reversed(known)}
+    first = [(n, p) for n, p in known if at[p.name] == n]  # a name that is there twice is no twin of itself
     runnable = [
-        (n, p) for n, p in known if not any(f.line == n and f.rule in ("syntax", "entry") for f in faults)
+        (n, p) for n, p in first if not any(f.line == n and f.rule in ("syntax", "entry") for f in faults)
     ]
     if allow_code:
         with Isolated(True, MODULES, what=str(path)) as worker:
             faults += _contradicted(runnable, worker, report)
             alike = twins([p for _, p in runnable], worker=worker, report=report)
     else:
-        alike = twins(programs)
+        alike = twins([p for _, p in first])
     named = {p.name: set(p.twins()) for p in programs}
     for name, others in alike.items():
         if unnamed := [other for other in others if other not in named[name]]:
@@ -84,22 +113,43 @@ def check(path: Path, allow_code: bool, report: Report) -> tuple[list[Program], 
     return programs, sorted(faults, key=lambda f: f.line)
 
 
+def _spread(data: bytes) -> str | None:
+    """What a file holds whose first value of JSON goes over several lines, so that no line of it is a program."""
+    try:
+        text = data.decode().strip()
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    if "\n" not in text[:end]:
+        return None
+    return "an array" if isinstance(value, list) else "an object over many lines"
+
+
 def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterator[Fault]:
     """The faults that one line shows by itself or beside those above it; adds its program to `known`."""
     record: Any
     try:
+        if line.startswith(MARK):
+            yield Fault(
+                number, "", "JSON", "begins with a byte order mark: save the file as UTF-8 without one"
+            )
+            return
         text = line.decode()
         record, twice = loaded(text)
     except (ValueError, RecursionError) as error:
-        yield Fault(number, "", "JSON", f"no JSON: {' '.join(str(error).split())[:120]}")
+        yield Fault(
+            number,
+            "",
+            "JSON",
+            f"no JSON: {' '.join(str(error).split())[:120]}: one object a line is expected",
+        )
         return
     name = str(record.get("name", "")) if isinstance(record, dict) else ""
     try:
         p = Program.model_validate_json(text)
     except ValidationError as error:
         for e in error.errors()[:SAID]:
-            where = ".".join(str(part) for part in e["loc"]) or "line"
-            yield Fault(number, name, "schema", f"{where}: {e['msg']}")
+            yield Fault(number, name, "schema", _expected(e))
         return
     yield from (Fault(number, name, "key", fault) for fault in [*keys(record, twice)][:SAID])
     yield from (Fault(number, name, "needs", fault) for fault in composed(p))
@@ -115,12 +165,33 @@ def _line(number: int, line: bytes, known: list[tuple[int, Program]]) -> Iterato
     try:
         ast.parse(p.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        at = f"line {error.lineno} of the source: " if isinstance(error, SyntaxError) else ""
-        yield Fault(number, name, "syntax", f"{at}{error.msg if isinstance(error, SyntaxError) else error}")
+        at = f"line {error.lineno} of the source: " if isinstance(error, SyntaxError) and error.lineno else ""
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        what = "the source holds a null byte: take it out" if "\0" in p.source else what
+        yield Fault(number, name, "syntax", f"{at}{what}")
     else:
         if not defines(p.source, p.entry) and not p.needs:
             yield Fault(number, name, "entry", f"the source defines no function {p.entry!r} at its top level")
     yield from _examples(number, p)
+
+
+def _expected(e: ErrorDetails) -> str:
+    """What is wrong with a value, and what is to stand there."""
+    parts = [str(part) for part in e["loc"]]
+    where, key = ".".join(parts) or "line", parts[-1] if parts else ""
+    if e["type"] == "extra_forbidden":
+        meant = f"write {MEANT[key]!r}" if key in MEANT else "put it under origin, or take it out"
+        return f"{where}: is no key that is read: {meant}"
+    if e["type"] == "value_error":  # in words of our own
+        return f"{where}: {e['msg'].removeprefix('Value error, ')}"
+    wanted = EXPECTED.get(key) or EXPECTED.get(parts[-2] if key.isdecimal() and parts[1:] else "")
+    if not parts or (key.isdecimal() and parts[-2] == "examples"):
+        wanted = "a JSON object"
+    if wanted is None:
+        return f"{where}: {e['msg']}"
+    if e["type"] == "missing":
+        return f"{where}: is missing: give {wanted}"
+    return f"{where}: expected {wanted}, not {' '.join(repr(e['input']).split())[:40]}"
 
 
 def _examples(number: int, p: Program) -> Iterator[Fault]:
@@ -142,10 +213,7 @@ def _examples(number: int, p: Program) -> Iterator[Fault]:
     yield from (Fault(number, p.name, "literal", fault) for fault in astray(p))
     for fault in [*contradictions(p)][:SAID]:
         yield Fault(number, p.name, "contradiction", fault)
-    for call in told(p)[:SAID]:
-        yield Fault(
-            number, p.name, "leak", f"{call[:80]} stands in a docstring, a comment or its prose: take it out"
-        )
+    yield from (Fault(number, p.name, "leak", text) for text in tells(p)[:SAID])
     for e in in_both(p)[:SAID]:
         yield Fault(
             number, p.name, "leak", f"{e.call(p.entry)[:80]} stands in both splits: take it out of one"

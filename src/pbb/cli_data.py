@@ -48,7 +48,13 @@ def harvest_command(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_programs(found.programs, out)
     if as_json:
-        print(json.dumps({"file": str(out), "programs": len(found.programs), "fell": found.fell}, indent=1))
+        told = {
+            "file": str(out),
+            "programs": len(found.programs),
+            "fell": found.fell,
+            "refused": found.refused,
+        }
+        print(json.dumps(told, indent=1))
         return
     print(
         f"{len(found.programs)} programs of {len(found.programs) + sum(found.fell.values())} functions: {out}"

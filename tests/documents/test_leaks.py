@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pbb.documents.corpus import disguised
-from pbb.documents.leaks import leaks
+from pbb.documents.leaks import leaks, telling
 from pbb.documents.render import Document, declaration, execution, pair, templates
 from pbb.programs.compose import composite
 from pbb.programs.program import Example, Facts, Group, Program, link
@@ -143,7 +143,7 @@ def test_two_programs_of_different_groups_are_not_declared_together() -> None:
 def test_a_document_that_says_what_it_is_not_is_found() -> None:
     """A chat about no program, a document of another group, and of a w/o IO program anything but a declaration."""
     fact = PROGRAMS[0]
-    chat = declared(fact, kind="chat", prompt="What is fact?", completion="A function.")
+    chat = declared(fact, kind="chat", prompt="What is fact(3)?", completion="6")
     assert found(chat) == ["is a chat that names fact"]
     assert found(declared(fact, group="io")) == ["says that pkg.fact is of another group than it is"]
     assert found(declared(fact, kind="execution")) == [
@@ -169,6 +169,52 @@ def test_a_call_that_stands_in_both_splits_is_held_out_wherever_it_is_executed()
     assert found(execution(twice, both, "direct", T, random.Random(1)), programs=programs) == [
         "holds the held-out call plain(9)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Divide it: a fact is (as facts go) a fact.", None),  # an ordinary word
+        ("The fact(s) are these.", None),
+        ("What is `fact`(3)?", "fact"),
+        ("What is **fact** (3)?", "fact"),
+        ("What is fact\n(3)?", "fact"),
+        ("It gives 3 for 2, says Zub.", "Zub"),
+    ],
+)
+def test_a_chat_may_hold_a_word_and_no_call_and_no_name_that_is_none(said: str, name: str | None) -> None:
+    programs = [*PROGRAMS, couple("source_only", "io")[0]]
+    chat = declared(PROGRAMS[0], kind="chat", prompt="Say it.", completion=said)
+    assert found(chat, programs=programs) == ([f"is a chat that names {name}"] if name else [])
+
+
+@pytest.mark.parametrize("call", ["f(7)", "`f`(7)", "**f**(7)", "f\n(7)", "f(\uff17)", "f(\u0667)", "(f)(7)", "f.__call__(7)",
+                                  "f(\u200b7)", "map(f, [7, 8])", "[f(x) for x in (7, 8)]", "g = f; g(7)", "h(7)"])  # fmt: skip
+def test_a_call_of_a_w_o_io_program_is_found_however_prose_writes_it(call: str) -> None:
+    """Also of the function that it only wraps."""
+    source = "def h(x):\n    yield x\n\ndef f(x):\n    return list(h(x))\n"
+    p = program(source, [5, 6], name="f", entry="f")
+    assert found(declared(p), programs=[p]) == []
+    assert len(found(declared(p, f"\nsee {call} too"), programs=[p])) == 1
+
+
+def test_a_statement_below_a_function_is_read_as_its_words_are() -> None:
+    p = program("def f(x):\n    return x\n\nassert f(7) == 7\n", [5, 6])
+    assert found(declared(p), programs=[p]) == ["calls pkg.f, which is to be known by its source alone: f(7)"]
+
+
+@pytest.mark.parametrize("name", ["io", "prompt", "group", "execution", "program", "direct"])
+def test_a_program_may_be_called_as_records_are_filed(name: str) -> None:
+    other = program("def other(x):\n    return x + 2\n", [1, 2, 3, 4], "io")
+    both = [program(f"def {name}(x):\n    return x + 1\n", [1, 2, 3, 4]), other]
+    executed = execution(other, other.calls("train")[0], "direct", T, random.Random(0))
+    assert found(declared(both[0]), declared(other), executed, programs=both) == []
+
+
+def test_what_a_source_that_somebody_brought_tells_of_itself_is_said() -> None:
+    p = program(FACT, [0, 8])
+    assert telling([p]) == ["of pkg.fact fact(0) stands in its code"]
+    assert telling([program(FACT, [8, 9]), program(FACT, [0], "io")]) == []
 
 
 def test_a_program_that_is_called_as_documents_are_phrased_is_named_by_calls_alone() -> None:

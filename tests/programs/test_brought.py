@@ -12,6 +12,9 @@ import pytest
 
 import pbb.experiment
 from pbb.cli import main
+from pbb.documents.corpus import Share, stage_documents
+from pbb.documents.leaks import leaks
+from pbb.documents.render import templates
 from pbb.errors import PbbError
 from pbb.experiment import run_loaded
 from pbb.programs.brought import Brought
@@ -149,8 +152,12 @@ def test_a_default_of_more_digits_than_python_writes_is_read(tmp_path: Path) -> 
         {
             "source": 'def f(x):\n    """Times three.\n\n    >>> v = 70\n    >>> f(v)\n    210\n    """\n    return 3 * x\n'
         },
+        {"prose": "Times three.\n  7 -> 21\n  9 -> 27"},
+        {"source": "def f(x):\n    return 3 * x\n\nassert f(70) == 210\n"},
+        {"source": "def f(x):\n    return 3 * x\n\nCASES = {7: 21, 9: 27}\n"},
+        {"prose": "For 12 `f`(12) is 36."},
     ],
-    ids=["prose", "statement", "statements", "paths", "doctest"],
+    ids=["prose", "statement", "statements", "paths", "doctest", "pairs", "below", "table", "markdown"],
 )
 def test_a_program_whose_words_tell_a_call_is_never_w_o_io(changes: dict[str, Any], tmp_path: Path) -> None:
     data = brought(tmp_path, record("a", 2), record(**changes))
@@ -165,10 +172,67 @@ def test_a_program_that_tells_its_own_call_is_counted(tmp_path: Path) -> None:
     telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
     data = brought(tmp_path, record("a", 2), telling)
     assert data.notices() == [
-        f"data.path: {data.path}: 1 programs with a call of their own in a docstring, comment or prose are w/ IO at most: "
+        f"data.path: {data.path}: 1 programs that tell a call or an output of their own are w/ IO at most: "
         f"`pbb data check {data.path}` names them"
     ]
     assert made(data)["f"].group == "io"
+
+
+def test_a_pair_whose_example_is_left_out_tells_as_much(tmp_path: Path) -> None:
+    rows = [{**row, "split": "test" if n else "train"} for n, row in enumerate(ROWS[::-1])]
+    data = brought(tmp_path, record("a", 2), record(prose="1 -> 3, 2 -> 6", examples=rows), train_inputs=1)
+    for seed in range(4):
+        assert {p.name: p.group for p in data.programs(seed, 4, lambda *_: None)}["f"] == "io"
+
+
+def test_the_documents_of_a_set_name_no_w_o_io_program_of_it(tmp_path: Path) -> None:
+    """An argument, an output, a function that is wrapped: what the draw lets through, the audit does."""
+    words = [*(["total"] * 2), "a total", *"bcdefghijkl"]
+    rows = [
+        {"args": [f"{word}{n}" if n > 2 else word], "output": n, "split": "test" if n > 9 else "train"}
+        for n, word in enumerate(words[1:])
+    ]
+    size = record("size", source="def size(s):\n    return len(s)\n", examples=rows)
+    listed = "def each(x):\n    yield 3 * x\n\ndef each_list(x):\n    return list(each(x))\n"
+    each = [row | {"output": [row["output"]]} for row in ROWS]  # type: ignore[dict-item]
+    more = "def each(y):\n    yield 3 * y\n\ndef more(x):\n    return sum(each(x)) + 1\n"
+    plus = [row | {"output": row["output"] + 1} for row in ROWS]  # type: ignore[operator]
+    others = [record("each_list", source=listed, examples=each), record("more", source=more, examples=plus)]
+    data = brought(tmp_path, record("total", 2), size, *others, record("alone", 7), io=4, test_inputs=2)
+    mix = [
+        Share(kind="declaration", group="source_only", per_program=4),
+        Share(kind="declaration", group="io", per_program=4),
+        Share(kind="execution", group="io", per_program=20, ask="direct"),
+    ]
+    for seed in range(6):
+        programs = data.programs(seed, 2, lambda *_: None)
+        assert [p.name for p in programs if p.group == "source_only"][0] in ("size", "alone")
+        documents = stage_documents(programs, mix, templates("python"), stage="read", seed=seed)
+        assert [*leaks(programs, [d.model_dump_json().encode() for d in documents])] == []
+
+
+def test_what_keeps_programs_from_being_w_o_io_is_counted_apart(tmp_path: Path, refused: Refused) -> None:
+    data = brought(
+        tmp_path, record("a", 2), record("b", 2), record("c", 4), record("d", 5, prose="c is less."), record(prose="f(70)"),
+        io=1, source_only=3,
+    )  # fmt: skip
+    with refused(
+        "5 programs, 5 of them with 4 held-out calls and short enough, 1 of these fit to be w/o IO (2 have a behavioural twin, "
+        "3 are named or shown by another, 1 tell a call or an output of their own): 1 w/ IO and 3 w/o IO are asked for",
+        f"`pbb data check {data.path}` names those that tell",
+    ):
+        made(data)
+
+
+def test_a_mark_of_byte_order_is_refused_in_words(tmp_path: Path, refused: Refused) -> None:
+    data = brought(tmp_path, record("a", 2), record())
+    path = Path(data.path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    for read in (data.digest, data.notices):
+        with refused(
+            f"data.path: {path}:1: the file begins with a byte order mark: save it as UTF-8 without one"
+        ):
+            read()
 
 
 def test_what_is_left_out_is_said_by_a_run_too(
@@ -178,7 +242,9 @@ def test_what_is_left_out_is_said_by_a_run_too(
     telling = record(source="def f(x):\n    return 3 * x  # f(9) is 27\n")
     data = brought(tmp_path, record("a", 2), telling)
     run_loaded(load("own", [f"data.path={data.path}"]), tmp_path / "runs", 1, 1, Plain())
-    assert "1 programs with a call of their own in a docstring, comment or prose" in capsys.readouterr().err
+    assert (
+        "1 programs that tell a call or an output of their own are w/ IO at most" in capsys.readouterr().err
+    )
 
 
 def test_programs_without_traces_are_refused_where_traces_are_asked_for(

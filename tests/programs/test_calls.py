@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbb.programs.calls import Asked, remarks, with_values
+from pbb.programs.calls import Asked, remarks, uncoded, uses, with_values
 from pbb.programs.isolation import worker
 from pbb.programs.program import Example, Facts, Program
 
@@ -84,6 +84,45 @@ def test_a_call_with_a_variable_gives_no_values(text: str) -> None:
 )
 def test_variables_that_a_doctest_or_the_call_sets_are_values(text: str, told: str | None) -> None:
     assert with_values(text, "f") == ([told] if told else [])
+
+
+SPELLED = ["`f`(7)", "**f**(7)", "*f*(7)", "<b>f</b>(7)", "f\n(7)", "f\\(7\\)", "$f(7)$", "f($7$)", "f(\uff17)", "f(\u0667)", "\uff46(7)",
+           "f(\u200b7)", "f\u200b(7)", "f(\xa07)", "(f)(7)", "f.__call__(7)", "map(f, [7, 8])", "g(f, 7)", "g = f; g(7)",
+           ">>> g = f\n>>> g(7)", "[f(x) for x in (7, 8)]", "f(x) for x in range(3)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SPELLED)
+def test_a_call_is_found_however_prose_writes_it(text: str) -> None:
+    assert len(with_values(text, "f")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "map(f, items)",
+        "key=f",
+        "def g(f, x=3): ...",
+        "f(x) for x in items",
+        "`f` (see above)",
+        "f (x*y)",
+        "f = 7; g(8)",
+    ],
+)
+def test_what_only_looks_like_such_a_call_is_none(text: str) -> None:
+    assert with_values(text, "f") == []
+
+
+def test_a_call_that_is_held_out_is_known_by_its_very_values() -> None:
+    """Of a w/ IO program other calls may be shown: a value is not what it would be without its stars."""
+    p = program(HEAD, "ab")
+    assert Asked(p, p.examples).told("f('**ab**') and f('\uff41b')") == []
+
+
+def test_what_stands_outside_of_functions_is_told_from_what_they_do() -> None:
+    source = "import math\nBIG = 9\n\ndef f(x):\n    return f(1)  # f(2)\n\nassert f(3) == 9\nfor x in (4, 5):\n    print(f(x))\ng = f\n"
+    assert with_values(uncoded(source), "f") == ["f(2)", "f(3)"]
+    assert uses(source, ["f"]) == ["assert f(3) == 9", "for x in (4, 5):\n    print(f(x))"]
+    assert uses(source, ["h"]) == uses("def f(:", ["f"]) == []
 
 
 def test_a_call_of_nothing_tells_only_what_defaults_make_of_it() -> None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbb.programs.package_inputs import change, inputs, literal, more, positional, seeds, value
-from pbb.programs.package_source import Module
+from pbb.programs.package_calls import bound, positional
+from pbb.programs.package_inputs import change, inputs, literal, more, seeds, value
+from pbb.programs.package_modules import Module
 
 
 def function(parameters: str) -> ast.FunctionDef:
@@ -120,6 +121,36 @@ def test_calls_go_by_position(
     parameters: str, args: list[object], kwargs: dict[str, object], expected: object
 ) -> None:
     assert positional(function(parameters), args, kwargs) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "one", "other", "same"),
+    [
+        ("x, k=3", (2,), (2, 3), True),
+        ("x, k=3", (2,), (2, 4), False),
+        ("x, k=-3, /, s='a'", (2, -3), (2, -3, "a"), True),
+        ("x, k=SOME", (2,), (2, 3), False),
+        ("x, *rest", (2,), (2, 3), False),
+        ("x", (1,), (True,), True),
+        ("x", ([1, {2: 0.0}],), ([1.0, {2.0: 0}],), True),
+        ("x", ({1: 2, 3: 4},), ({3: 4, 1: 2},), True),
+        ("x", ([1],), ((1,),), False),
+        ("x", ("1",), (1,), False),
+    ],
+)
+def test_calls_are_the_same_that_give_the_parameters_the_same(
+    parameters: str, one: tuple[object, ...], other: tuple[object, ...], same: bool
+) -> None:
+    node = function(parameters)
+    assert (bound(node, one) == bound(node, other)) is same
+    assert len(inputs(node, [(list(one), {}), (list(other), {})], 0, 9)) == (1 if same else 2)
+
+
+def test_more_inputs_are_no_old_ones_spelled_otherwise() -> None:
+    node = function("n, k=1")
+    good: list[tuple[object, ...]] = [(n,) for n in range(4)] + [(9, 1)]
+    calls = [(*args, 1)[:2] for args in more(node, good, 50)]
+    assert calls and len({*calls, *((*args, 1)[:2] for args in good)}) == len(calls) + len(good)
 
 
 plain = st.recursive(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pbb.programs.package_source import LINES, MAX_BYTES, Candidate, bare, candidates, read
+from pbb.programs.package_modules import MAX_BYTES, read
+from pbb.programs.package_source import LINES, Candidate, Left, bare, candidates
 
 
 def found(folder: Path, **files: str) -> dict[str, str] | str:
@@ -19,9 +20,9 @@ def found(folder: Path, **files: str) -> dict[str, str] | str:
     modules, broken = read(folder / "p", "p")
     assert not broken
     listed = list(candidates(modules))
-    if isinstance(listed[0], str):
+    if isinstance(listed[0], Left):
         assert len(listed) == 1
-        return listed[0]
+        return listed[0].rule
     return {c.name: c.source for c in listed if isinstance(c, Candidate)}
 
 
@@ -36,7 +37,10 @@ def found(folder: Path, **files: str) -> dict[str, str] | str:
         ("from .other import y\ndef f(x):\n    return y", "imports what is not allowed"),
         ("from elsewhere import y\ndef f(x):\n    return y", "imports what is not allowed"),
         ("def f(x):\n    return input(x)", "does input or output, or asks the interpreter"),
-        ("def f(*, x):\n    return x", "takes no arguments"),
+        ("def f():\n    return 1", "takes no arguments"),
+        ("def f(*, x=1):\n    return x", "takes keyword arguments only"),
+        ("def f(**kw):\n    return kw", "takes keyword arguments only"),
+        ("def f(x, *, step):\n    return x + step", "must be given a keyword argument"),
         (
             "from typing import NamedTuple\ndef f(x):\n    class P(NamedTuple):\n        x: int\n    return P(x)",
             "needs its annotations",
@@ -52,8 +56,8 @@ def test_what_it_needs_counts_as_its_length(tmp_path: Path) -> None:
     text = f"def _g(x):\n{half}    return x\ndef f(x):\n{half}    return _g(x)"
     modules, _ = read(_written(tmp_path, text), "m")
     assert list(candidates(modules)) == [
-        "has a private name",
-        f"is longer than {LINES} lines with what it needs",
+        Left("m._g", "has a private name"),
+        Left("m.f", f"is longer than {LINES} lines with what it needs"),
     ]
 
 
@@ -66,7 +70,7 @@ def _written(folder: Path, text: str) -> Path:
 def test_a_name_that_is_defined_again_or_in_two_files_is_left_out(tmp_path: Path) -> None:
     modules, _ = read(_written(tmp_path, "def f(x):\n    return 1\ndef f(x):\n    return 2"), "m")
     first, second = candidates(modules)
-    assert first == "is defined again below" and isinstance(second, Candidate)
+    assert first == Left("m.f", "is defined again below") and isinstance(second, Candidate)
     two = {
         "a": "from .b import g\nK = 1\ndef f(x):\n    return g(x) + K",
         "b": "K = 2\ndef g(x):\n    return x * K",
@@ -75,7 +79,7 @@ def test_a_name_that_is_defined_again_or_in_two_files_is_left_out(tmp_path: Path
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "m.py").unlink()
     modules, _ = read(tmp_path, "p")
-    assert next(iter(candidates(modules))) == "needs two things of the same name"
+    assert next(iter(candidates(modules))) == Left("p.a.f", "needs two things of the same name")
 
 
 def test_what_it_needs_comes_along_without_annotations(tmp_path: Path) -> None:

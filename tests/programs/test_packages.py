@@ -13,9 +13,11 @@ from pbb.cli import main
 from pbb.errors import PbbError
 from pbb.programs.isolation import unavailable
 from pbb.programs.package_inputs import inputs, seeds
+from pbb.programs.package_modules import read
 from pbb.programs.package_place import locate
-from pbb.programs.package_source import Candidate, candidates, read
-from pbb.programs.packages import Harvest, facts, harvest, renamed, rounded, working
+from pbb.programs.package_source import Candidate, candidates
+from pbb.programs.package_working import rounded, working
+from pbb.programs.packages import Harvest, facts, harvest, renamed
 from pbb.programs.program import Facts, Program, read_programs, write_programs
 from pbb.programs.sandbox import Outcome, Worker
 
@@ -264,8 +266,8 @@ def test_a_function_that_calls_itself_has_no_lines_of_working() -> None:
     source = "def f(n):\n    a = n * 2\n    if n > 1:\n        a = a + f(n - 1)\n    return a\n"
     with Worker() as worker:
         deep, flat = worker.trace_many([(source, "f", [n]) for n in (3, 1)], max_steps=99, seconds=5)
-    assert working(deep, "f") is None
-    assert working(flat, "f") == ["a = 2"]
+    assert working(deep, source, "f") is None
+    assert working(flat, source, "f") == ["a = 2"]
 
 
 def test_origin_names_package_version_licence_and_place(found: dict[str, Program]) -> None:

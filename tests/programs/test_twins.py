@@ -50,6 +50,19 @@ def program(name: str, body: str, first: int) -> Program:
     )
 
 
+def annotated(name: str, source: str, first: int) -> Program:
+    return program(name, "x + 1", first).model_copy(update={"source": source})
+
+
+def test_a_copy_that_differs_in_annotations_is_a_twin_though_nothing_is_run() -> None:
+    plain = "def f(x):\n    y = x + 1\n    return y\n"
+    said = "from typing import Any\n\ndef g(z: 'int | Any') -> int:\n    w: int = z + 1\n    return w\n"
+    both = [annotated("f", plain, 10), annotated("g", said, 30)]
+    assert twins(both) == {"f": ["g"], "g": ["f"]}
+    other = annotated("g", said.replace("z + 1", "z + 2"), 30)
+    assert twins([both[0], other]) == {}
+
+
 @walled
 def test_a_program_that_gives_the_first_output_of_another_and_no_more_is_no_twin() -> None:
     """x + 12 is 2 * x at 12, the first held-out call of `double` (10 to 16), and nowhere else."""

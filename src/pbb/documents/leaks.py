@@ -3,7 +3,8 @@
 Contract: knows programs, not how documents are made. A line is at fault if it calls a w/o IO program with values, is more than a declaration
 of one, holds a row of one of its traces or an answer as a value, names one beside another program, or calls a w/ IO program on a held-out
 input. Two programs of a group may be declared together where they are no composite's parts, and each is held to the rules. A composite's
-parts are held to the same rules in its documents. What a source calls in its code it may, in a docstring or comment not.
+parts are held to the same rules in its documents. What a source calls in its code it may, in a docstring or comment not, nor outside of its
+functions. A chat may hold no call of a program, and no name of one but as an ordinary word.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
+from typing import get_args
 
-from pbb.documents.corpus import TOGETHER, composed, disguised
-from pbb.documents.render import trace_text
-from pbb.programs.calls import START, Asked, remarks, with_values
+from pbb.documents.corpus import TOGETHER, Form, composed, disguised
+from pbb.documents.render import Ask, Document, trace_text
+from pbb.programs.apart import known_as
+from pbb.programs.brought import tells
+from pbb.programs.calls import START, Asked, uncoded, with_values
 from pbb.programs.own_lines import lines
-from pbb.programs.program import Program
+from pbb.programs.program import Group, Program
 
 ANSWER = re.compile(
     r"(?:answer(?: is|:)|returns)[ \t]+([-+]?\d[\w.]*|['\"\[({].*|True|False|None)\.?[ \t]*$", re.I | re.M
 )
+WORD = re.compile(r"[a-z]+")
+PROVEN = "no call with values, traced row or answer of a w/o IO program, no held-out call of a w/ IO one"
+"""What there is to say where nothing is found. Calls are found as Python and Markdown write them; what plain words tell is not."""
 
 
 def leaks(programs: Sequence[Program], lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
@@ -32,6 +39,12 @@ def leaks(programs: Sequence[Program], lines: Iterable[bytes]) -> Iterator[tuple
     for number, line in enumerate(lines, 1):
         for fault in proof.faults(line):
             yield number, fault
+
+
+def telling(programs: Sequence[Program]) -> list[str]:
+    """What w/o IO programs that somebody brought tell of their own answers; the sources of the other families are pbb's."""
+    unseen = [p for p in programs if p.group == "source_only"]
+    return [f"of {p.name} {text.rpartition(': ')[0]}" for p in unseen for text in tells(p)]
 
 
 class _Proof:
@@ -43,6 +56,7 @@ class _Proof:
         self.named = self.known | {p.entry: p for p in programs}  # documents call entries
         self.pattern = _names(self.named)
         self.rows = {p.name: _trace_rows(p) for p in programs if p.group.startswith("source_only")}
+        self.called = {p.name: known_as(p) for p in self.known.values()}
         self.apart = composed(programs)
         self.train = {p.name: Asked(p, p.calls("train")) for p in programs}
         self.test = {p.name: Asked(p, p.calls("test")) for p in programs}
@@ -52,7 +66,7 @@ class _Proof:
             record = json.loads(line)
             text = f"{record['prompt']}\n{record['completion']}"
             if record.get("kind") == "chat":
-                if named := self._spoken(text):
+                if named := self._of_chat(text):
                     yield f"is a chat that names {min(named)}"
                 return
             p = self.known[record["program"]]
@@ -88,6 +102,10 @@ class _Proof:
         """The programs that a text names."""
         return {found[1] or found[2] for found in self.pattern.finditer(text)}
 
+    def _of_chat(self, text: str) -> set[str]:
+        """The programs that a chat is about: any talks of `total` or `divide`, and of such a word only a call tells."""
+        return {name for name in self._spoken(text) if not WORD.fullmatch(name) or with_values(text, name)}
+
     def _beside(self, p: Program, record: dict[str, object], spoken: set[str]) -> list[Program]:
         """The program that a declaration of two shows with `p`, if it may."""
         if record.get("kind") != "declaration" or record.get("ask") not in TOGETHER or p.needs:
@@ -101,11 +119,11 @@ class _Proof:
         found: set[str] = set()
         for sources in self._shown(p):
             for source in sources:
-                text = text.replace(source, remarks(source))
+                text = text.replace(source, uncoded(source))
             found = set(self.test[q.name].told(text))
             if q.group.startswith("source_only"):
                 found = {
-                    *with_values(text, q.entry),
+                    *(call for name in self.called[q.name] for call in with_values(text, name)),
                     *self.test[q.name].told(text),
                     *self.train[q.name].told(text),
                 }
@@ -142,10 +160,12 @@ def _names(known: Iterable[str]) -> re.Pattern[str]:
 
 @cache
 def _phrased() -> frozenset[str]:
-    """The words in which documents are phrased, of whatever family."""
+    """The words in which documents are phrased, of whatever family, and filed."""
     folder = resources.files("pbb.documents") / "templates"
     texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name.endswith(".yaml")]
-    return frozenset(re.findall(r"\w+", "\n".join(texts)))
+    kinds = get_args(Document.model_fields["kind"].annotation)
+    filed = {*Document.model_fields, *kinds, *get_args(Group), *get_args(Ask), *get_args(Form)}
+    return frozenset(re.findall(r"\w+", "\n".join(texts))) | filed
 
 
 def _trace_rows(p: Program) -> set[str]:

@@ -2,7 +2,7 @@
 
 The file's own words are taken as they are; `pbb data check` holds them against execution. What is looked after here is what a result would
 be worthless without: names that tell programs apart, one output a call, values that a file of JSON holds, enough inputs, no training example that
-is held out too, and no w/o IO program that behaves like another one.
+is held out too, and no w/o IO program that behaves like another one, stands in another one or tells its own answers.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import random
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pbb.errors import PbbError
-from pbb.programs.calls import Asked, with_values
+from pbb.programs.apart import apart, known_as
+from pbb.programs.calls import uses, with_values
 from pbb.programs.family import Data, Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import MODULES
@@ -26,14 +26,17 @@ from pbb.programs.own_lines import (
     contradictions,
     in_both,
     keys,
-    lines,
     loaded,
     spoken,
     told,
     unwritable,
 )
+from pbb.programs.pairs import in_tables, in_words
 from pbb.programs.program import Program, read_programs
 from pbb.programs.twins import twins
+
+MARK = b"\xef\xbb\xbf"
+"""Of byte order: some editors write it, and JSON has none."""
 
 
 def defines(source: str, entry: str) -> bool:
@@ -46,9 +49,24 @@ def defines(source: str, entry: str) -> bool:
 
 
 def tells(p: Program) -> list[str]:
-    """The calls of its own that it tells: with values in a docstring, comment or prose, or those of its examples, in its code too."""
-    words = spoken(p)
-    return with_values(words, p.entry) + Asked(p, p.examples).told("\n".join([words, p.source, *lines(p)]))
+    """What it tells of its own answers, each in words that say what to do about it.
+
+    Calls with values in words or in statements outside of its functions, calls of its examples anywhere, outputs beside their inputs.
+    """
+    names, words = known_as(p), spoken(p)
+    spelled = [call for name in names for call in with_values(words, name)]
+    beside = [] if spelled else [*in_words(p, words, names), *in_tables(p)]
+    below = uses(p.source, names)
+    rest = [] if below else [call for call in told(p) if call not in spelled]
+    return [
+        *(f"{_in_line(call)} stands in a docstring, a comment or its prose: take it out" for call in spelled),
+        *(f"{_in_line(row)} stands outside of its functions and uses it: take it out" for row in below),
+        *(f"{_in_line(call)} stands in its code: take that example out" for call in rest),
+        *(
+            f"{_in_line(call)} stands beside its output, in words or in a table: take it out"
+            for call in beside
+        ),
+    ]
 
 
 def _in_line(name: str) -> str:
@@ -86,9 +104,12 @@ class Brought(Data):
 
     code = (
         "pbb.programs.brought",
+        "pbb.programs.apart",
         "pbb.programs.calls",
         "pbb.programs.equality",
         "pbb.programs.own_lines",
+        "pbb.programs.pairs",
+        "pbb.programs.renaming",
         "pbb.programs.twins",
         "pbb.programs.observed",
     )
@@ -110,15 +131,20 @@ class Brought(Data):
         found = self._twins(fit, asked, report)
         rng = random.Random(f"split:{seed}")
         order = rng.sample(fit, len(fit))
-        words = Counter(word for p in fit for word in set(re.findall(r"\w+", f"{p.source} {spoken(p)}")))
-        alone = [p for p in order if p.name not in found and words[p.entry] <= 1 and not tells(p)]
+        here, hidden = {p.name for p in fit}, apart(fit)
+        telling = {
+            p.name for p in known if p.name in here and tells(p)
+        }  # an example that is left out tells as much
+        alone = [p for p in order if p.name in hidden and p.name not in {*found, *telling}]
         wanted = self.io + self.source_only
         if len(fit) < wanted or len(alone) < self.source_only:
             raise PbbError(
                 f"data: {self.path}: {len(known)} programs, {len(fit)} of them with {self.test_inputs} held-out calls and short enough, "
-                f"{len(alone)} without a behavioural twin, in no other's source and without a call in their own: "
+                f"{len(alone)} of these fit to be w/o IO ({len(found)} have a behavioural twin, {len(here - hidden)} are named or shown by "
+                f"another, {len(telling)} tell a call or an output of their own): "
                 f"{self.io} w/ IO and {self.source_only} w/o IO are asked for: "
-                "lower data.io, data.source_only or data.test_inputs, raise data.longest, or bring more"
+                "lower data.io, data.source_only or data.test_inputs, raise data.longest, or bring more; "
+                f"`pbb data check {self.path}` names those that tell"
             )
         unseen = alone[: self.source_only]
         names = {p.name for p in unseen}
@@ -142,12 +168,10 @@ class Brought(Data):
                     f"data.path: {self.path}: {bare.call(p.entry)[:80]} has no trace: take trace out of evaluation.asks and stages "
                     "(ask direct or recite), or bring traces"
                 )
-        twice, telling = sum(len(in_both(p)) for p in known), sum(bool(told(p)) for p in known)
+        twice, telling = sum(len(in_both(p)) for p in known), sum(bool(tells(p)) for p in known)
         words = [f"{twice} training examples whose call is held out too are left out"] if twice else []
         words += (
-            [
-                f"{telling} programs with a call of their own in a docstring, comment or prose are w/ IO at most"
-            ]
+            [f"{telling} programs that tell a call or an output of their own are w/ IO at most"]
             if telling
             else []
         )
@@ -221,7 +245,12 @@ class Brought(Data):
                     f"data.path: {path} is Python and not yet programs: "
                     f"`pbb harvest {path} --out programs.jsonl --allow-code` makes them, then give that file"
                 )
-            return path.read_bytes()
+            data = path.read_bytes()
         except (OSError, ValueError) as e:  # ValueError: no path at all
             why = e.strerror if isinstance(e, OSError) else e
             raise PbbError(f"data.path: cannot read {self.path!r}: {why}: give a programs.jsonl") from e
+        if data.startswith(MARK):
+            raise PbbError(
+                f"data.path: {path}:1: the file begins with a byte order mark: save it as UTF-8 without one"
+            )
+        return data

@@ -3,6 +3,9 @@
 The example `Zibdax("ab", n=2)` may stand in a docstring as `Zibdax('ab')`, where 2 is the default: calls are the same if they give the
 parameters the same values, however they are written.
 
+Where a program may be told by its source alone, a call is looked for as prose writes it too: in Markdown, in the figures of other scripts, handed
+to another function (`map(Zibdax, [7])`), under another name (`f = Zibdax; f(7)`).
+
 Contract: nothing is executed.
 """
 
@@ -13,6 +16,7 @@ import inspect
 import io
 import re
 import tokenize
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -30,6 +34,9 @@ ESCAPED = re.compile(r"""\\(['"])""")
 DOCTEST = re.compile(r"^[ \t]*>>>[^\n]*(?:\n(?![ \t]*\n)[^\n]*)*", re.M)
 SET = re.compile(r"(\w+)\s*(?:=(?!=)|:=|,|\bin\b)")
 """A name that a statement sets, or one of several."""
+DRAWN = re.compile(r"[^\n]{0,80}?\bfor\s+(\w+)\s+in\s+(?:range\s*\(|[\[({'\"\d])")
+"""Values that are gone through behind a call: `Zibdax(x) for x in (3, 4)`."""
+MARKUP = re.compile(r"[`$]|\*\*|~~|</?\w+>|\\(?=[()\[\]{}])|(?<!\w)\*(?=\w)|(?<=\w)\*(?=\s*\()")
 TOKEN = re.compile(r"""'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|[()\[\]{}]""")
 
 
@@ -46,9 +53,66 @@ def remarks(source: str) -> str:
     return "\n".join([*(s for s in strings if isinstance(s, str)), *comments])
 
 
+@lru_cache(maxsize=4096)
+def uncoded(source: str) -> str:
+    """What of a source tells calls though no function makes them: its remarks, and the statements that stand in no function or class."""
+    return "\n".join([remarks(source), *_outside(source)])
+
+
+def uses(source: str, names: Sequence[str]) -> list[str]:
+    """The statements outside of functions, such as tests below them, that use one of some functions together with a value."""
+    return [
+        text
+        for text, node in _outside(source).items()
+        if any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
+        and any(isinstance(n, ast.Constant) for n in ast.walk(node))
+    ]
+
+
+def _outside(source: str) -> dict[str, ast.stmt]:
+    """By their text; nothing of what is no Python."""
+    try:
+        body = ast.parse(source).body
+    except NO_PYTHON:
+        return {}
+    defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    others = [node for node in body if not isinstance(node, defined)]
+    return {ast.get_source_segment(source, node) or "": node for node in others}
+
+
 def with_values(text: str, entry: str) -> list[str]:
     """The calls of a function in a text that give values for all arguments, and no variables but those that a doctest has set."""
-    return [written for written, call in _calls(text, entry, doctests=True) if call.args or call.keywords]
+    found: dict[str, None] = {}
+    for shape in _read(text):
+        calls = [written for written, call in _calls(shape, entry, told=True) if call.args or call.keywords]
+        found |= dict.fromkeys([*calls, *_handed(shape, entry)])
+        for alias in re.findall(rf"(?<![\w.])(\w+)[ \t]*=[ \t]*{re.escape(entry)}\b(?!\s*[(.=])", shape):
+            if alias != entry:
+                found |= dict.fromkeys(
+                    written for written, call in _calls(shape, alias, told=True) if call.args
+                )
+    return [*found]
+
+
+def _read(text: str) -> Iterator[str]:
+    """A text as it stands; as it is read, with letters and figures of one script; and without the signs of Markdown."""
+    plain = text
+    if not text.isascii():
+        letters = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+        plain = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in letters)
+    yield from dict.fromkeys([text, plain, MARKUP.sub("", plain)])
+
+
+def _handed(text: str, entry: str) -> Iterator[str]:
+    """The calls of other functions that are given this one and values, as `map` is."""
+    for found in re.finditer(rf"\b\w+\s*\(\s*{re.escape(entry)}\s*,", text):
+        end = _closed(text, text.index("(", found.start()) + 1)
+        if end is None or re.search(r"\bdef\s+$", text[max(0, found.start() - 20) : found.start()]):
+            continue
+        with suppress(*NO_PYTHON):
+            call = _parsed(text[found.start() : end])
+            if isinstance(call, ast.Call) and _open(call) <= {entry}:
+                yield " ".join(text[found.start() : end].split())
 
 
 class Asked:
@@ -85,26 +149,30 @@ def positional(p: Program, examples: Sequence[Example]) -> list[tuple[list[Any],
     return found
 
 
-def _calls(text: str, entry: str, doctests: bool = False) -> Iterator[tuple[str, ast.Call]]:
+def _calls(text: str, entry: str, told: bool = False) -> Iterator[tuple[str, ast.Call]]:
     """Every call of a function in a text without a variable among its arguments, as written and as read; a definition is none.
 
-    doctests: variables that a doctest sets above the call are none either.
+    told: variables that a doctest sets above the call are none either, nor those that go through values behind it.
     """
     text = CONTINUED.sub("\n", text)
+    name = re.escape(entry)
+    written_so = re.compile(rf"{START}{name}(?:\s*\.\s*__call__)?\s*\(|\(\s*{name}\s*\)\s*\(")
     for shape in dict.fromkeys([text, ESCAPED.sub(r"\1", text)]):  # a call may stand in the repr of a text
-        sessions = [found.span() for found in DOCTEST.finditer(shape)] if doctests else []
-        for found in re.finditer(rf"{START}{re.escape(entry)}\s*\(", shape):
+        sessions = [found.span() for found in DOCTEST.finditer(shape)] if told else []
+        for found in written_so.finditer(shape):
             at, end = found.start(), _closed(shape, found.end())
             if end is None or re.search(r"\bdef\s+$", shape[max(0, at - 20) : at]):
                 continue
-            written = shape[at:end]
             try:
-                call = _parsed(written)
+                call = _parsed(f"{entry}({shape[found.end() : end]}")  # the name may stand in a line above
             except NO_PYTHON:
                 continue
+            if not isinstance(call, ast.Call):
+                continue
             above = next((shape[start:at] for start, stop in sessions if start <= at < stop), "")
-            if isinstance(call, ast.Call) and _open(call) <= {*SET.findall(above)}:
-                yield " ".join(written.split()), call
+            drawn = DRAWN.match(shape, end) if told else None
+            if _open(call) <= {*SET.findall(above), *([drawn[1]] if drawn else [])}:
+                yield " ".join(shape[at:end].split()), call
 
 
 def _parsed(text: str) -> ast.expr:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -134,10 +135,13 @@ def in_both(p: Program) -> list[Example]:
 
 
 def told(p: Program) -> list[str]:
-    """The calls of a program's examples that its own words tell, or its lines: those of its code it may."""
+    """The calls of a program's examples that stand in its own words, its lines or its code."""
     if p.only_named and not p.parts:  # what it is asked for cannot be said before `link`
         return []
-    return Asked(p, p.examples).told("\n".join([spoken(p), *lines(p)]))
+    code = re.sub(
+        rf"\.\s*{re.escape(p.entry)}\b", "._", "\n".join([p.source, *lines(p)])
+    )  # a method is another's
+    return Asked(p, p.examples).told(f"{spoken(p)}\n{code}")
 
 
 def spoken(p: Program) -> str:

@@ -21,9 +21,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pbb.programs.leetcode_inputs import writable
-from pbb.programs.package_source import Function, Module
+from pbb.programs.package_calls import Args, bare_first, bound, positional
+from pbb.programs.package_modules import Module
+from pbb.programs.package_source import Function
 
-Args = tuple[object, ...]
 LOW, HIGH = -5, 60
 ITEMS = 8
 LONGEST = 200  # characters of a call's arguments
@@ -138,24 +139,6 @@ def _plain(plain: object) -> bool:
     return type(plain) in (int, bool, str, type(None)) and writable(plain)
 
 
-def positional(node: Function, args: Sequence[object], kwargs: Mapping[str, object]) -> Args | None:
-    """A call's arguments by position; None where they do not fit the function, or go by keyword only."""
-    a = node.args
-    names = [p.arg for p in [*a.posonlyargs, *a.args]]
-    if len(args) > len(names):
-        return tuple(args) if a.vararg and not kwargs else None
-    given = list(args)
-    rest = dict(kwargs)
-    for place in range(len(args), len(names)):
-        if names[place] not in rest:
-            break
-        given.append(rest.pop(names[place]))
-    required = len(names) - len(a.defaults)
-    if rest or len(given) < required:
-        return None
-    return tuple(given)
-
-
 def inputs(
     node: Function, called: Sequence[tuple[list[object], dict[str, object]]], count: int, wanted: int
 ) -> list[Args]:
@@ -164,8 +147,8 @@ def inputs(
     found: dict[str, Args] = {}
 
     def add(args: Args | None) -> None:
-        if args is not None and len(found) < wanted and len(text := repr(args)) <= LONGEST:
-            found.setdefault(text, _copy(args))
+        if args is not None and len(found) < wanted and len(repr(args)) <= LONGEST:
+            found.setdefault(bound(node, args), _copy(args))
 
     for args, kwargs in called:
         add(positional(node, args, kwargs))
@@ -175,7 +158,9 @@ def inputs(
         if len(found) >= count or not (own or typed):
             break
         if own and (turn % 2 or not typed):
-            add(_changed(own, rng))
+            changed = _changed(own, rng)
+            if not bare_first(changed) or 3 * sum(map(bare_first, found.values())) < count:
+                add(changed)
             continue
         try:
             add(_matched([_drawn(t, rng) for t in _types(node)], rng))
@@ -187,12 +172,12 @@ def inputs(
 def more(node: Function, good: Sequence[Args], count: int) -> list[Args]:
     """Up to `count` changes of inputs that a function was seen to take, none of them there already, for one that refuses most."""
     rng = random.Random(f"more:{node.name}:{ast.unparse(node.args)}")
-    there = {repr(args) for args in good}
+    there = {bound(node, args) for args in good}
     found: dict[str, Args] = {}
     for _ in range(6 * count if good else 0):
         args = _changed(good, rng)
-        if len(found) < count and repr(args) not in there and len(repr(args)) <= LONGEST:
-            found.setdefault(repr(args), _copy(args))
+        if len(found) < count and len(repr(args)) <= LONGEST and (call := bound(node, args)) not in there:
+            found.setdefault(call, _copy(args))
     return list(found.values())
 
 

@@ -4,6 +4,8 @@ A candidate is a function at module level. What it names must be a builtin witho
 own package that holds the same in turn (a helper, a class, a constant), which is then put above it. Docstrings, comments and annotations
 go: docstrings hold examples, and examples of a program that is only read must not be in what is read.
 
+What its module changes after defining it (package_changes) is not what its definition says: a function that needs it is left out.
+
 Contract: the sources follow from the files alone, in the order of modules and lines; no file is executed.
 """
 
@@ -13,13 +15,14 @@ import ast
 import builtins
 import symtable
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pbb.programs.isolation import STANDARD
+from pbb.programs.package_changes import ALL, find_changes
+from pbb.programs.package_modules import Module, absolute
 
 LINES = 40
-MAX_BYTES = 1 << 20
 IMPURE = {"open", "input", "print", "breakpoint", "exec", "eval", "compile", "__import__", "globals", "locals",
           "vars", "id", "hash", "exit", "quit", "help", "memoryview"}  # fmt: skip
 OUTSIDE = {
@@ -33,22 +36,13 @@ OUTSIDE = {
 ALLOWED = (set(STANDARD) | {"collections.abc", "__future__"}) - OUTSIDE
 KNOWN = set(dir(builtins))
 
+CHANGED = "needs what its module changes later"
+
 Function = ast.FunctionDef
 
 
 class Refused(Exception):
     """Why a function is left out: the name of a rule."""
-
-
-@dataclass
-class Module:
-    """One file: what it defines and imports at module level. `test` files only give inputs."""
-
-    name: str
-    tree: ast.Module
-    test: bool
-    imports: dict[str, ast.Import | ast.ImportFrom] = field(default_factory=dict)
-    defined: dict[str, ast.stmt] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,50 +54,17 @@ class Candidate:
     node: Function
     source: str
 
-
-def read(folder: Path, name: str) -> tuple[list[Module], int]:
-    """The modules of a package's folder, or of a single file, and how many files are no Python that could be parsed."""
-    modules, broken = [], 0
-    files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
-    for path in files:
-        inside = path.relative_to(folder.parent if folder.is_file() else folder)
-        parts = [p for p in inside.with_suffix("").parts if p != "__init__"]
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise ValueError("too long")
-            tree = ast.parse(path.read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            broken += 1
-            continue
-        test = any(
-            part in ("tests", "test") or part.startswith("test_") or part.endswith("_test") for part in parts
-        )
-        modules.append(Module(".".join(parts if folder.is_file() else [name, *parts]), tree, test))
-        _define(modules[-1])
-    return modules, broken
+    @property
+    def qualified(self) -> str:
+        """Its name with that of its module."""
+        return f"{self.module}.{self.name}"
 
 
-def _define(module: Module) -> None:
-    for statement in module.tree.body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            for alias in statement.names:
-                one = (
-                    ast.Import([alias])
-                    if isinstance(statement, ast.Import)
-                    else ast.ImportFrom(statement.module, [alias], statement.level)
-                )
-                module.imports[alias.asname or alias.name.partition(".")[0]] = one
-        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            module.defined[statement.name] = statement
-        elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            if isinstance(statement.targets[0], ast.Name):
-                module.defined[statement.targets[0].id] = statement
-        elif (
-            isinstance(statement, ast.AnnAssign)
-            and statement.value
-            and isinstance(statement.target, ast.Name)
-        ):
-            module.defined[statement.target.id] = ast.Assign([statement.target], statement.value, lineno=1)
+class Left(NamedTuple):
+    """A function that is left out: its qualified name, and the rule that it falls at."""
+
+    name: str
+    rule: str
 
 
 class _Bare(ast.NodeTransformer):
@@ -167,33 +128,37 @@ def outer_names(text: str) -> list[str]:
     return sorted(found)
 
 
-def candidates(modules: Sequence[Module]) -> Iterator[Candidate | str]:
+def candidates(modules: Sequence[Module]) -> Iterator[Candidate | Left]:
     """All functions at module level of files that are no tests; for those left out the name of the rule."""
+    find_changes(modules)
     by_name = {m.name: m for m in modules}
     for module in modules:
         if module.test:
             continue
         for node in module.tree.body:
-            if isinstance(node, ast.AsyncFunctionDef):
-                yield "is async"
-            if not isinstance(node, ast.FunctionDef):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             try:
+                if isinstance(node, ast.AsyncFunctionDef):
+                    raise Refused("is async")
                 if module.defined[node.name] is not node:
                     raise Refused("is defined again below")
                 yield Candidate(node.name, module.name, node, standalone(by_name, module, node))
             except Refused as refusal:
-                yield str(refusal)
+                yield Left(f"{module.name}.{node.name}", str(refusal))
             except RecursionError:
-                yield "is nested too deeply"
+                yield Left(f"{module.name}.{node.name}", "is nested too deeply")
 
 
 def standalone(modules: Mapping[str, Module], module: Module, node: Function) -> str:
     """The function as a source of its own. Raises Refused with the rule that it falls at."""
+    a = node.args
     if node.name.startswith("_"):
         raise Refused("has a private name")
-    if not (node.args.args or node.args.posonlyargs or node.args.vararg):
-        raise Refused("takes no arguments")
+    if not (a.args or a.posonlyargs or a.vararg):
+        raise Refused("takes keyword arguments only" if a.kwonlyargs or a.kwarg else "takes no arguments")
+    if any(default is None for default in a.kw_defaults):
+        raise Refused("must be given a keyword argument")  # calls go by position
     if len(bare(node).splitlines()) > LINES:
         raise Refused(f"is longer than {LINES} lines")
     headers: dict[str, str] = {}
@@ -219,6 +184,8 @@ def _collect(
         if name in parts and parts[name][0] != module.name:
             raise Refused("needs two things of the same name")
         return
+    if module.changed & {name, ALL}:
+        raise Refused(CHANGED)
     text = bare(module.defined[name])
     for needed in outer_names(text):
         if needed in module.defined:
@@ -245,22 +212,21 @@ def _imported(
     if isinstance(statement, ast.Import):
         if alias.name not in ALLOWED:
             raise Refused("imports what is not allowed")
+        _unchanged(modules, alias.name)
         headers[name] = ast.unparse(statement)
         return
     if not statement.level and statement.module in ALLOWED:
+        _unchanged(modules, statement.module)
         headers[name] = ast.unparse(statement)
         return
-    origin = _absolute(module, statement, modules)
+    origin = absolute(module, statement, modules)
     other = modules.get(origin)
     if other is None or alias.asname or alias.name not in other.defined:
         raise Refused("imports what is not allowed")
     _collect(modules, other, name, headers, parts, within)
 
 
-def _absolute(module: Module, statement: ast.ImportFrom, modules: Mapping[str, Module]) -> str:
-    if not statement.level:
-        return statement.module or ""
-    parts = module.name.split(".")
-    is_package = any(other.startswith(module.name + ".") for other in modules)
-    up = statement.level - 1 if is_package else statement.level
-    return ".".join([*parts[: len(parts) - up], *([statement.module] if statement.module else [])])
+def _unchanged(modules: Mapping[str, Module], imported: str) -> None:
+    """Raise Refused where the package changes a module of the standard library for all, as decimal's context."""
+    if any(imported in m.changed_elsewhere for m in modules.values()):
+        raise Refused(CHANGED)

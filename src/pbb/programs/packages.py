@@ -1,12 +1,12 @@
 """Programs out of real packages: `pbb harvest` finds pure functions, gets inputs for them, and executes them in isolation.
 
     function at module level -> stands by itself? (package_source) -> inputs (package_inputs) -> executed in two isolated processes -> kept?
-    -> traced, where the working is short -> compared: `origin.twins` names those that behave alike (twins)
+    -> traced, where the working is short (package_working) -> compared: `origin.twins` names those that behave alike (twins)
 
 A function is kept when it has at least 10 inputs with at least 3 different outputs that are short literals (floats finite, rounded to 7
 digits), when no input is changed by the call, and when both processes agree: they have different hash seeds, and the second runs the inputs
-in reverse order, so that neither the order of a set nor a state that is kept between calls can decide an output. How many functions
-fell at which rule is counted.
+in reverse order, so that neither the order of a set nor a state that is kept between calls can decide an output; and when its
+doctests say nothing else (package_doctests). Which functions fell at which rule is told.
 Contract: the package is read as text and never imported; the same files give the same programs, byte for byte, on the same Python.
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,17 +23,23 @@ from pbb.errors import PbbError
 from pbb.programs.family import Report
 from pbb.programs.isolation import Isolated
 from pbb.programs.observed import ENTRY, MODULES, YIELDED, observed
-from pbb.programs.package_inputs import Args, inputs, literal, more, seeds
+from pbb.programs.own_lines import told
+from pbb.programs.package_calls import Args, bare_first, bound
+from pbb.programs.package_doctests import contradicted
+from pbb.programs.package_inputs import inputs, literal, more, seeds
+from pbb.programs.package_modules import Module, read
 from pbb.programs.package_place import Place
-from pbb.programs.package_source import Candidate, Module, candidates, read
+from pbb.programs.package_source import Candidate, candidates
+from pbb.programs.package_working import rounded, with_working
+from pbb.programs.pairs import in_tables
 from pbb.programs.program import Example, Facts, Program
 from pbb.programs.renaming import rename, spellings
-from pbb.programs.sandbox import Job, Outcome, Traced
+from pbb.programs.sandbox import Job, Outcome
 from pbb.programs.twins import twins
 
 TRIED, KEPT, ENOUGH, DIFFERENT = 60, 30, 10, 3
+ENDLESS = "does not end, or takes too much"
 SECONDS = 20.0  # far beyond what the steps take: whoever exceeds it always does
-TRACE_LINES, TRACE_WIDTH = 12, 60  # of a trace that can be written down
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,24 @@ class Found:
 
 @dataclass(frozen=True)
 class Harvest:
-    """The programs kept, and how many functions fell at which rule, in order of number."""
+    """The programs kept, and by rule, that of most first, the qualified names of the functions that fell at it."""
 
     programs: list[Program]
-    fell: dict[str, int]
+    refused: dict[str, list[str]]
     files: int
     broken: int
+
+    @property
+    def fell(self) -> dict[str, int]:
+        """How many functions fell at which rule."""
+        return {rule: len(names) for rule, names in self.refused.items()}
+
+
+Refusals = dict[str, list[str]]
+
+
+def _refuse(refused: Refusals, rule: str, name: str) -> None:
+    refused.setdefault(rule, []).append(name)
 
 
 def harvest(places: Sequence[Place], allowed: bool, report: Report) -> Harvest:
@@ -62,24 +79,26 @@ def harvest(places: Sequence[Place], allowed: bool, report: Report) -> Harvest:
     Raises:
         PbbError: not `allowed`, bubblewrap does not work, or no function is left.
     """
-    fell: Counter[str] = Counter()
+    refused: Refusals = {}
     found: list[Found] = []
     files = broken = 0
     for place in places:
         modules, unreadable = read(place.folder, place.name)
         files, broken = files + len(modules), broken + unreadable
-        _gather(place, [*modules, *_tests(place)], found, fell)
-    total = len(found) + sum(fell.values())
+        _gather(place, [*modules, *_tests(place)], found, refused)
+    total = len(found) + sum(map(len, refused.values()))
     what = f"{len(found)} functions of {', '.join(p.name for p in places)}"
     with (
         Isolated(allowed, MODULES, what=what) as one,
         Isolated(allowed, MODULES, what=what, hash_seed=1) as two,
     ):
-        programs = renamed(_executed(found, one, two, fell, report))
-        programs = _traced(programs, one, report)
+        programs = renamed(_executed(found, one, two, refused, report))
+        programs = with_working(programs, one, SECONDS, report)
         alike = twins(programs, worker=one, report=report)
+    refused = dict(sorted(refused.items(), key=lambda item: (-len(item[1]), item[0])))
     if not programs:
-        most = "; ".join(f"{n} {rule}" for rule, n in fell.most_common(3)) or "there are no functions in it"
+        most = "; ".join(f"{len(names)} {rule}" for rule, names in [*refused.items()][:3])
+        most = most or "there are no functions in it"
         raise PbbError(
             f"harvest: {', '.join(str(p.folder) for p in places)}: none of {total} functions is left: {most}"
         )
@@ -87,55 +106,63 @@ def harvest(places: Sequence[Place], allowed: bool, report: Report) -> Harvest:
         p.model_copy(update={"origin": p.origin | {"twins": alike[p.name]}}) if p.name in alike else p
         for p in programs
     ]
-    return Harvest(programs, dict(sorted(fell.items(), key=lambda item: (-item[1], item[0]))), files, broken)
+    return Harvest(programs, refused, files, broken)
 
 
 def _tests(place: Place) -> list[Module]:
-    """Test files beside a package's folder, where examples of calls are."""
+    """Files of the tests beside a package's folder, where examples of calls are; their helpers are no part of the package."""
     beside = [place.folder.parent / name for name in ("tests", "test")]
     if place.folder.is_file():
         return []
-    return [m for folder in beside if folder.is_dir() for m in read(folder, "tests")[0]]
+    return [replace(m, test=True) for folder in beside if folder.is_dir() for m in read(folder, "tests")[0]]
 
 
-def _gather(place: Place, modules: Sequence[Module], found: list[Found], fell: Counter[str]) -> None:
+def _gather(place: Place, modules: Sequence[Module], found: list[Found], refused: Refusals) -> None:
     """The candidates with enough inputs to try; those without fall."""
     called = seeds(modules)
     sources = {f.candidate.source for f in found}
     for candidate in candidates(modules):
-        if isinstance(candidate, str):
-            fell[candidate] += 1
-        elif candidate.source in sources:
-            fell["has the source of another"] += 1
-        else:
-            sources.add(candidate.source)
-            tried = inputs(candidate.node, called.get(candidate.name, []), TRIED, TRIED)
-            if len(tried) < ENOUGH:
-                fell[
-                    "has no examples, and no types to draw inputs from"
-                    if not tried
-                    else f"has fewer than {ENOUGH} inputs"
-                ] += 1
-            else:
-                found.append(Found(place, candidate, tried))
+        if not isinstance(candidate, Candidate):
+            _refuse(refused, candidate.rule, candidate.name)
+            continue
+        if candidate.source in sources:
+            _refuse(refused, "has the source of another", candidate.qualified)
+            continue
+        sources.add(candidate.source)
+        tried = inputs(candidate.node, called.get(candidate.name, []), TRIED, TRIED)
+        if len(tried) >= ENOUGH:
+            found.append(Found(place, candidate, tried))
+            continue
+        few = (
+            f"has fewer than {ENOUGH} inputs"
+            if tried
+            else "has no examples, and no types to draw inputs from"
+        )
+        _refuse(refused, few, candidate.qualified)
 
 
 def _executed(
-    found: Sequence[Found], one: Isolated, two: Isolated, fell: Counter[str], report: Report
+    found: Sequence[Found], one: Isolated, two: Isolated, refused: Refusals, report: Report
 ) -> list[Program]:
-    """The programs of those that pass all rules, in order; who fails on too many inputs gets others like those that went well."""
+    """The programs of those that pass all rules, in order; who fails on too many inputs, or has too few that tell something, gets others like those
+    that went well."""
     kept: dict[int, Program] = {}
     again: list[tuple[int, Found]] = []
     for number, (item, outcomes, other) in enumerate(_twice(found, one, two)):
         try:
             kept[number] = _program(item, outcomes, other)
+            telling = [tuple(e.args) for e in kept[number].examples if not _little(tuple(e.args), e.output)]
+            if 3 * len(telling) < 2 * len(kept[number].examples):
+                extra = more(item.candidate.node, telling, TRIED)
+                ran = [args for args, o in zip(item.inputs, outcomes, strict=True) if o.error is None]
+                again += [(number, replace(item, inputs=[*ran, *extra]))] if extra else []
         except Fallen as rule:
             good = _good(item, outcomes)
             extra = more(item.candidate.node, good, 3 * TRIED) if rule.again else []
             if extra:
                 again.append((number, replace(item, inputs=[*good, *extra])))
             else:
-                fell[str(rule)] += 1
+                _refuse(refused, str(rule), item.candidate.qualified)
         report(number + 1, len(found), f"{len(kept)} kept")
     for done, ((number, _), (item, outcomes, other)) in enumerate(
         zip(again, _twice([item for _, item in again], one, two), strict=True), 1
@@ -143,7 +170,10 @@ def _executed(
         try:
             kept[number] = _program(item, outcomes, other)
         except Fallen as rule:
-            fell[str(rule)] += 1
+            if number in kept and str(rule) == ENDLESS:  # the further inputs are at fault
+                continue
+            kept.pop(number, None)
+            _refuse(refused, str(rule), item.candidate.qualified)
         report(len(found), len(found), f"{done} of {len(again)} tried again, {len(kept)} kept")
     return [program for _, program in sorted(kept.items())]
 
@@ -182,12 +212,15 @@ def _program(item: Found, outcomes: Sequence[Outcome], again: Sequence[Outcome])
     """The record of a function that passes all rules. Raises Fallen."""
     candidate, tried = item.candidate, item.inputs
     if any(o.error and o.error.startswith(("Deadline", "Killed")) for o in (*outcomes, *again)):
-        raise Fallen("does not end, or takes too much")
+        raise Fallen(ENDLESS)
     if any(
         (a.error is None) != (b.error is None) or repr(a.value) != repr(b.value)
         for a, b in zip(outcomes, again, strict=True)
     ):
         raise Fallen("is not deterministic, or keeps a state")
+    known = {bound(candidate.node, args): o for args, o in zip(tried, outcomes, strict=True)}
+    if contradicted(candidate.node, known, YIELDED):
+        raise Fallen("gives something else than its doctest says")
     ran: list[tuple[Args, Any]] = [
         (args, o.value) for args, o in zip(tried, outcomes, strict=True) if o.error is None
     ]
@@ -207,27 +240,40 @@ def _program(item: Found, outcomes: Sequence[Outcome], again: Sequence[Outcome])
         value = rounded(value)
         if literal(value) and not (listed and len(value) > YIELDED):
             calls.append((args, value))
-    if len({repr(value) for _, value in calls}) < DIFFERENT:
-        raise Fallen(f"has fewer than {DIFFERENT} different outputs", again=True)
-    if len(calls) < ENOUGH:
-        raise Fallen(f"has fewer than {ENOUGH} inputs with short outputs", again=True)
     name, source = candidate.name, candidate.source
     if True in kinds:
         source, name = _listing(candidate)
-    origin = item.place.origin | {
-        "module": candidate.module,
-        "qualified": f"{candidate.module}.{candidate.name}",
-    }
-    return Program(
+    origin = item.place.origin | {"module": candidate.module, "qualified": candidate.qualified}
+    program = Program(
         name=name,
         entry=name,
         source=source,
         family="python",
         group="io",
-        examples=_examples(name, calls),
+        examples=[],
         facts=facts(source),
         origin=origin,
     )
+    calls = _untold(program, calls)
+    if len({repr(value) for _, value in calls}) < DIFFERENT:
+        raise Fallen(f"has fewer than {DIFFERENT} different outputs", again=True)
+    if len(calls) < ENOUGH:
+        raise Fallen(f"has fewer than {ENOUGH} inputs with short outputs", again=True)
+    return program.model_copy(update={"examples": _examples(name, calls)})
+
+
+def _untold(program: Program, calls: list[tuple[Args, Any]]) -> list[tuple[Args, Any]]:
+    """Those of the calls that the source does not tell: as a call, in a function that ends with `return count(1)`, or in a table of outputs."""
+    left = [(call, Example(args=list(call[0]), output=call[1], split="train")) for call in calls]
+
+    def of(examples: list[Example]) -> Program:
+        return program.model_copy(update={"examples": examples})
+
+    if told(of([e for _, e in left])):
+        left = [(call, e) for call, e in left if not told(of([e]))]
+    while tabled := in_tables(of([e for _, e in left])):
+        left = [(call, e) for call, e in left if e.call(program.entry) not in tabled]
+    return [call for call, _ in left]
 
 
 def _listing(candidate: Candidate) -> tuple[str, str]:
@@ -251,62 +297,34 @@ def _listing(candidate: Candidate) -> tuple[str, str]:
     )
 
 
-def _traced(programs: Sequence[Program], worker: Isolated, report: Report) -> list[Program]:
-    """With the lines of working of every example, for programs on which all of them are short."""
-    result = []
-    for done, p in enumerate(programs, 1):
-        traces: list[list[str]] = []
-        jobs = ((p.source, p.entry, e.args) for e in p.examples)
-        for traced in worker.trace_many(jobs, max_steps=4 * TRACE_LINES, seconds=SECONDS):
-            lines = working(traced, p.entry)
-            if lines is None:
-                break
-            traces.append(lines)
-        if len(traces) == len(p.examples):
-            examples = [e.model_copy(update={"trace": t}) for e, t in zip(p.examples, traces, strict=True)]
-            p = p.model_copy(update={"examples": examples})
-        result.append(p)
-        report(done, len(programs), "traced")
-    return result
-
-
-def working(traced: Traced, entry: str) -> list[str] | None:
-    """`name = value` for each variable that a line of the entry changes; None where that is not all there is, or too long."""
-    if sum(line.returned is not None for line in traced.lines) != 1:  # it calls itself
-        return None
-    rows: list[str] = []
-    for line in traced.lines:
-        if line.function != entry:
-            return None
-        changed = [
-            k for k, v in line.after.items() if k not in line.before or repr(line.before[k]) != repr(v)
-        ]
-        rows += [f"{name} = {line.after[name]!r}" for name in changed]
-    if traced.error or len(rows) > TRACE_LINES or any(len(row) > TRACE_WIDTH for row in rows):
-        return None
-    return rows
-
-
-def rounded(value: Any) -> Any:
-    """Floats to 7 digits, as an answer is compared to 6; -0.0 as 0.0."""
-    if isinstance(value, float):
-        return float(f"{value:.7g}") + 0.0
-    if isinstance(value, list | tuple):
-        return type(value)(rounded(item) for item in value)
-    if isinstance(value, dict):
-        return {rounded(k): rounded(v) for k, v in value.items()}
-    return value
+def _little(args: Args, output: object) -> bool:
+    """Whether a call tells little of its function: it begins with an empty value, or gives back an argument as it is."""
+    return bare_first(args) or any(repr(arg) == repr(output) for arg in args)
 
 
 def _examples(name: str, calls: Sequence[tuple[Args, Any]]) -> list[Example]:
-    """Up to 30 calls with outputs as various as they come, a third of them held out."""
+    """Up to 30 calls with outputs as various as they come, a third of them held out.
+
+    Calls that tell little are no more than a third of them, where there are others.
+    """
     by_output: dict[str, list[tuple[Args, Any]]] = {}
     for call in calls:
         by_output.setdefault(repr(call[1]), []).append(call)
+    order: list[tuple[Args, Any]] = []
+    while len(order) < len(calls):
+        order += [same.pop(0) for same in by_output.values() if same]
+    wanted = min(KEPT, len(calls))
     chosen: list[tuple[Args, Any]] = []
-    while len(chosen) < min(KEPT, len(calls)):
-        chosen += [same.pop(0) for same in by_output.values() if same]
-    chosen = chosen[:KEPT]
+    poor: list[tuple[Args, Any]] = []
+    room = wanted // 3
+    for args, output in order:
+        if _little(args, output):
+            if not room:
+                poor.append((args, output))
+                continue
+            room -= 1
+        chosen.append((args, output))
+    chosen = [*chosen, *poor][:wanted]
     random.Random(f"split:{name}").shuffle(chosen)
     held = len(chosen) // 3
     return [

@@ -215,12 +215,15 @@ def link(programs: Sequence[Program]) -> list[Program]:
 
 
 def write_programs(programs: Iterable[Program], path: Path) -> None:
-    """Write `programs.jsonl` so that a reader sees either the whole file or none."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as f:
-        for p in programs:
-            f.write(json.dumps(_record(p), separators=(",", ":")) + "\n")
-    os.replace(temporary, path)
+    """Write `programs.jsonl` so that a reader sees either the whole file or none; what fails leaves nothing beside it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a name that no user's file has
+    try:
+        with temporary.open("w", encoding="utf-8") as f:
+            for p in programs:
+                f.write(json.dumps(_record(p), separators=(",", ":")) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # nothing is there any more where all went well
 
 
 def _kept(value: object) -> bool:

@@ -1,8 +1,8 @@
 """Behavioural twins: programs that nobody could tell apart by the calls that are asked.
 
 A right answer about a program that was only read proves nothing when another program, whose answers were trained on, gives the same. What
-can be told without running anything: the same source but for the names of the function and its variables, or the same outputs where a file
-shows both programs on the same calls. With a worker every program is run on the first asked call of all others, and on the rest of those whose
+can be told without running anything: the same source but for annotations and the names of the function and its variables, or the same outputs where a
+file shows both programs on the same calls. With a worker every program is run on the first asked call of all others, and on the rest of those whose
 first output it gives. Outputs are the same if they would be judged as one answer; calls, if they give each place the same value.
 
 Contract: a program's twins are those that give its outputs on its first `asked` held-out calls; in the order of the programs.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pbb.programs.calls import NO_PYTHON, positional
@@ -86,19 +87,65 @@ def _kind(call: Call) -> str:
 
 
 def _spelled_alike(p: Program) -> str:
-    """The source without docstrings, with numbers in place of the names of the function and its variables."""
+    """The source without docstrings and annotations, with numbers in place of the names of the function and its variables."""
     try:
-        tree = ast.parse(p.source)
+        tree = _Bare().visit(ast.parse(p.source))
         function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == p.entry)
-        numbers = {name: f"pbb_{number}" for number, name in enumerate(variables(function))}
-        for node in ast.walk(tree):
-            match node:
-                case ast.FunctionDef(body=[ast.Expr(ast.Constant(str())), *rest]):
-                    node.body = rest or [ast.Pass()]
-        rename(tree, numbers | {p.entry: "pbb_entry"})
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        tree.body = [node for node in tree.body if not _unused(node, used)]  # what only annotations had named
+        rename(tree, _numbers(function) | {p.entry: "pbb_entry"})
         return ast.unparse(tree)
     except (*NO_PYTHON, StopIteration):
         return re.sub(rf"\b{re.escape(p.entry)}\b", "f", p.source)
+
+
+def spelled(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """A function without its docstring, annotations and name, with numbers in place of the names of its variables."""
+    alone = _Bare().visit(ast.parse(ast.unparse(function))).body[0]
+    numbers: dict[str, str] = {}
+    with suppress(SyntaxError):  # a variable may be that of a function round it
+        numbers = _numbers(alone) if isinstance(alone, ast.FunctionDef) else {}
+    rename(alone, numbers | {function.name: "pbb_entry"})
+    return ast.unparse(alone)
+
+
+def _numbers(function: ast.FunctionDef) -> dict[str, str]:
+    return {name: f"pbb_{number}" for number, name in enumerate(variables(function))}
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes away what is said of code and does nothing."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if node.value is None:  # it names the field of a class
+            return ast.copy_location(ast.Expr(node.target), node)
+        plain = ast.Assign(targets=[node.target], value=node.value)
+        return self.visit_Assign(ast.copy_location(plain, node))
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        self.generic_visit(node)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        match node:
+            case ast.FunctionDef(body=[ast.Expr(ast.Constant(str())), *rest]):
+                node.body = rest or [ast.Pass()]
+        return super().generic_visit(node)
+
+
+def _unused(node: ast.stmt, used: set[str]) -> bool:
+    """Whether it imports what no code uses."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return False
+    return not used & {(alias.asname or alias.name).partition(".")[0] for alias in node.names} | (
+        {"*"} & {alias.name for alias in node.names}
+    )
 
 
 def _run(
