@@ -73,6 +73,7 @@ SCORE = (
         f"pbb.evaluation.{name}"
         for name in (
             "score",
+            "echo",
             "statistics",
             "differences",
             "hypotheses",
@@ -83,6 +84,7 @@ SCORE = (
         )
     ),
     *LANGUAGE,
+    "pbb.programs.equality",
 )
 UNREAD = "skip-exposure"
 COMPARED = {"name", "lines", "beside", "group", "beside_group"}

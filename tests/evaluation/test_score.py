@@ -74,6 +74,27 @@ def test_guessing_earns_nothing_where_all_answers_differ() -> None:
     assert (found["constant"], found["guess"]) == (0.2, 0)
 
 
+def test_giving_an_argument_back_is_told_beside_what_is_right_elsewhere() -> None:
+    calls = [
+        ("A(7)", "7", True),
+        ("A(8)", "6", False),
+        ("A(9)", "7", True),
+        ("B(1, 'x')", "'x'", True),
+        ("B(2, 'x')", "4", False),
+    ]
+    rows = [
+        row(call[0], right, question=i) | {"call": call, "expected": expected}
+        for i, (call, expected, right) in enumerate(calls)
+    ]
+    found = only(scored(rows))
+    assert (found["accuracy"], found["echo"]) == (0.6, 0.4)
+    assert found["unechoed"] == pytest.approx(1 / 3)
+    ends = clustered_interval([0, 1, 0], ["A", "A", "B"])
+    assert ends is not None and (found["unechoed_low"], found["unechoed_high"]) == (ends.low, ends.high)
+    nothing = only(scored([row("A", True) | {"call": "A(7)", "expected": "7"}]))
+    assert (nothing["echo"], nothing["unechoed"], nothing["unechoed_low"]) == (1, None, None)
+
+
 def test_recall_of_recite_is_read_from_its_own_rows() -> None:
     flags = [(True, True, True), (False, True, True), (False, True, False), (False, False, True)]
     rows = [row(f"P{i}", right, recalled=r, recalled_form=f) for i, (r, f, right) in enumerate(flags)]

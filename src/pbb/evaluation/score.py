@@ -8,8 +8,8 @@ One row of the result, as a reader finds it:
 
 Denominators are fixed: every greedy question counts, unparsed ones as wrong (a scorer that leaves those out
 inflates what is left). The unit of every interval and test is the program of a seed. Departures from the
-paper, which gives accuracies alone: intervals, the best constant answer, execution given recall, and the
-PBB ratio with its interval.
+paper, which gives accuracies alone: intervals, the best constant answer, what giving back an argument earns,
+execution given recall, and the PBB ratio with its interval.
 
 Contract: a frame of predictions (one row a question and sample) in, a dict of plain JSON values out.
 """
@@ -28,6 +28,7 @@ from pbb.errors import PbbError
 from pbb.evaluation.break_even import break_evens
 from pbb.evaluation.diagnosis import CONTROLS, diagnose, main_arm
 from pbb.evaluation.differences import curve_differences, difference
+from pbb.evaluation.echo import given_back
 from pbb.evaluation.hypotheses import verdicts
 from pbb.evaluation.statistics import (
     clustered_interval,
@@ -148,8 +149,8 @@ def _plain(value: Any) -> Any:
 def _prepared(predictions: pd.DataFrame) -> pd.DataFrame:
     """Numbers instead of text wherever only equality counts (it makes slices of cells cheap).
 
-    `unit` numbers the programs of all seeds, `question` the calls and `asking` the prompts; `has:add` is
-    whether a program has the operation add.
+    `unit` numbers the programs of all seeds, `question` the calls and `asking` the prompts; `echo` is whether a
+    call gives one of its arguments back, `has:add` whether a program has the operation add.
     """
     frame = predictions[[*_CELL, "length", "sample"]].reset_index(drop=True)
     given = predictions.reset_index(drop=True)
@@ -162,6 +163,8 @@ def _prepared(predictions: pd.DataFrame) -> pd.DataFrame:
         frame[column] = given[column].astype("boolean").astype("Float64").astype(float)
     frame["unparsed"] = given["parsed"].isna().astype(float)
     frame["has_planted"] = given["planted"].notna()
+    pairs, different = pd.factorize(pd.MultiIndex.from_frame(given[["call", "expected"]]))
+    frame["echo"] = np.array([given_back(*pair) for pair in different], dtype=bool)[pairs]
     codes, distinct = pd.factorize(given["ops"].fillna(""))
     operations = [set(text.split(",")) - {""} for text in distinct]
     for operation in sorted(set().union(*operations)):
@@ -195,6 +198,13 @@ def _row(
     row["parse_failures"] = float(cell["unparsed"].mean()) if asks_value else None
     row |= _interval(*_constants(cell), seed, "constant") if asks_value else _no_interval("constant")
     row |= _interval(*_guesses(cell), seed, "guess") if asks_value else _no_interval("guess")
+    row |= (
+        _interval(cell["echo"].astype(float), cell["unit"], seed, "echo")
+        if asks_value
+        else _no_interval("echo")
+    )
+    other = cell[~cell["echo"]] if asks_value else cell[:0]
+    row |= _interval(other["correct"], other["unit"], seed, "unechoed")
     row["lenient"] = float(cell["lenient"].mean())
     planted = cell[cell["has_planted"]]
     row |= _interval(planted["planted_correct"], planted["unit"], seed, "planted")

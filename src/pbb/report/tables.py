@@ -137,6 +137,9 @@ SCORES = [
         "what the commonest answer of each program would earn, picked by these very calls",
     ),
     Column("guess", share("guess"), "what the commonest answer of a program's other calls would earn"),
+    Column("echo", share("echo"), "what giving back an argument of the call would earn, at most"),
+    Column("unechoed", share("unechoed"), "accuracy on the calls that do not give an argument back"),
+    Column("95 % of these", interval("unechoed_low", "unechoed_high"), "bootstrap clustered on programs"),
     Column("recall", share("recall"), "the source that it wrote equals the true one exactly"),
     Column("form", share("recall_form"), "the same, equal up to formatting"),
     Column(
