@@ -23,7 +23,7 @@ import pbb  # noqa: E402
 import pbb.findings  # noqa: E402, F401
 from pbb import folder as folders  # noqa: E402
 from pbb.cli import main  # noqa: E402
-from pbb.console import comparison, console, score_table, verdict_lines  # noqa: E402
+from pbb.console import comparison, console, echo_lines, score_table, verdict_lines  # noqa: E402
 from pbb.errors import PbbError  # noqa: E402
 
 Capture = pytest.CaptureFixture[str]
@@ -484,3 +484,23 @@ def test_blank_lines_between_records_are_no_records(tmp_path: Path, capfd: Captu
     (tmp_path / "some.jsonl").write_text('\n{"name": "a"}\n\n{"name": "b"}\n{"name": "c"}\n')
     code, out, _ = said(capfd, "data", "show", str(tmp_path / "some.jsonl"), "-n", "2")
     assert code == 0 and "2  a" in out and "4  b" in out and "5  c" not in out
+
+
+def test_direct_answers_are_told_beside_giving_an_argument_back() -> None:
+    def row(arm: str, seed: object, unechoed: float | None, **more: object) -> dict[str, object]:
+        asked = {"group": "source_only", "split": "test", "ask": "direct", "echo": 0.196}
+        return {"arm": arm, "seed": seed, "unechoed": unechoed} | asked | more
+
+    rows = [row("untrained", "all", 0.015), row("proactive", "all", 0.067), row("proactive", 0, 0.5)]
+    others = [
+        row("other", "all", 0.9, group="io"),
+        row("other", "all", 0.9, ask="trace"),
+        row("other", "all", None),
+    ]
+    assert echo_lines({"scores": rows + others}) == [
+        "direct: giving an argument back would earn 19.6 %; of the other calls right, in %: untrained 1.5, proactive 6.7"
+    ]
+    assert echo_lines({"scores": [row("untrained", "all", 0.015, echo=0.04)]}) == []
+    assert (
+        echo_lines({"scores": [{k: v for k, v in rows[0].items() if k != "echo"}]}) == []
+    )  # of an earlier version

@@ -93,13 +93,14 @@ def run_command(
 
 
 def _print_result(result: RunResult) -> None:
-    from pbb.console import console, parse_failure_lines, score_table, verdict_lines
+    from pbb.console import console, echo_lines, parse_failure_lines, score_table, verdict_lines
     from pbb.progress import duration
 
     out = console()
     if (result.directory / "scores.json").exists():
         out.print(score_table(result.results))
-        for line in (*verdict_lines(result.results), *parse_failure_lines(result.results)):
+        told = (echo_lines, verdict_lines, parse_failure_lines)
+        for line in (line for lines in told for line in lines(result.results)):
             out.print(line, markup=False)
     out.print(
         f"{result.outcome.ran} steps run, {result.outcome.reused} reused, {duration(result.outcome.seconds)}"

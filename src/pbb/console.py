@@ -35,6 +35,9 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
+ECHOED = 0.05
+
+
 def score_table(results: dict[str, Any]) -> Table:
     """Arms by ways of asking, in percent: w/o IO programs on held-out inputs with their interval, composites of them and w/ IO programs
     beneath.
@@ -67,6 +70,23 @@ def parse_failure_lines(results: dict[str, Any]) -> list[str]:
     return [
         f"{row['arm']}, {row['ask']}, {group_label(row['group'])}: {_percent(row['parse_failures'])} % unreadable"
         for row in failing
+    ]
+
+
+def echo_lines(results: dict[str, Any]) -> list[str]:
+    """What direct answers about w/o IO programs are worth beside giving an argument back, where that would earn a twentieth or more."""
+    rows = [
+        row
+        for row in _pooled(results["scores"])
+        if (row["group"], row["split"], row["ask"]) == ("source_only", "test", "direct")
+        and (row.get("echo") or 0) >= ECHOED
+        and row.get("unechoed") is not None
+    ]
+    if not rows:
+        return []
+    arms = ", ".join(f"{row['arm']} {_percent(row['unechoed'])}" for row in rows)
+    return [
+        f"direct: giving an argument back would earn {_percent(rows[0]['echo'])} %; of the other calls right, in %: {arms}"
     ]
 
 
