@@ -1,13 +1,16 @@
 """`pbb data check` names each fault by its line, and counts them; the recipe's own reader refuses what would spoil a result."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pbb.check import check
+sys.path.insert(0, str(Path(__file__).parent))
+from program_lines import faults, record, written
+
 from pbb.cli import main
 from pbb.errors import PbbError
 from pbb.programs.brought import Brought
@@ -16,27 +19,6 @@ from pbb.programs.program import read_programs
 
 REASON = unavailable()
 walled = pytest.mark.skipif(REASON is not None, reason=f"no isolation here: {REASON}")
-
-
-def record(name: str, k: int = 2, **changes: Any) -> dict[str, Any]:
-    """A program that multiplies by k, right and complete unless changed."""
-    examples = [{"args": [x], "output": k * x, "split": "test" if x > 8 else "train"} for x in range(1, 13)]
-    return {
-        "name": name, "entry": name, "source": f"def {name}(x):\n    return {k} * x\n", "family": "mine", "group": "io",
-        "examples": examples, "facts": {"length": 1}, **changes,
-    }  # fmt: skip
-
-
-def written(folder: Path, *records: Any) -> Path:
-    path = folder / "programs.jsonl"
-    path.write_text(
-        "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records), encoding="utf-8"
-    )
-    return path
-
-
-def faults(path: Path, allow_code: bool = False) -> list[tuple[int, str]]:
-    return [(f.line, f.rule) for f in check(path, allow_code, lambda done, total, what: None)[1]]
 
 
 FAULTY: dict[str, tuple[Any, str]] = {

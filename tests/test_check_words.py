@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from program_lines import faults, record, written
+
 from pbb.check import check
-
-
-def record(name: str, k: int = 2, **changes: Any) -> dict[str, Any]:
-    """A program that multiplies by k, right and complete unless changed."""
-    examples = [{"args": [x], "output": k * x, "split": "test" if x > 8 else "train"} for x in range(1, 13)]
-    return {
-        "name": name, "entry": name, "source": f"def {name}(x):\n    return {k} * x\n", "family": "mine", "group": "io",
-        "examples": examples, "facts": {"length": 1}, **changes,
-    }  # fmt: skip
-
-
-def written(folder: Path, *records: Any) -> Path:
-    path = folder / "programs.jsonl"
-    path.write_text(
-        "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records), encoding="utf-8"
-    )
-    return path
-
-
-def faults(path: Path) -> list[tuple[int, str]]:
-    return [(f.line, f.rule) for f in check(path, False, lambda done, total, what: None)[1]]
-
 
 WORDS: list[tuple[Any, str]] = [
     (json.dumps(record("f", 3), indent=1), "one JSON object a line is expected, and this is an object over many lines: write every program"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,38 +46,17 @@ def make_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, p
 
 def _refuse_chats(chats: list[Chat], programs: list[Program], documents: list[Document]) -> None:
     """Raises PbbError where a chat tells of one of the programs. What it rests on is in no hash: it refuses, and changes no byte."""
+    from pbb.documents.chats import place
     from pbb.documents.leaks import leaks
 
     told = [d for d in documents if d.kind == "chat"]
     for number, fault in leaks(programs, (d.model_dump_json().encode() for d in told)):
         d = told[number - 1]
-        where = next((place for chat in chats if (place := _place(chat.path, d))), "")
+        where = next(filter(None, (place(chat, d) for chat in chats)), "")
         raise PbbError(
             f"chats: {where or ', '.join(chat.path for chat in chats)}: {' '.join(d.prompt.split())[:80]!r} {fault}, "
             "a program of this recipe: take that chat out"
         )
-
-
-def _place(path: str, d: Document) -> str:
-    """File and line of a chat; nothing where it is not of that file, or that is none."""
-    if not Path(path).is_file():
-        return ""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
-        said = set(_texts(json.loads(line))) if line.strip() else set()
-        if d.completion in said and any(
-            d.prompt == text or d.prompt.endswith(f"\n\n{text}") for text in said
-        ):
-            return f"{path}:{number}"
-    return ""
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value of JSON."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
 
 
 def join_documents(config: dict[str, Any], inputs: dict[str, Path], out: Path, progress: Progress) -> None:

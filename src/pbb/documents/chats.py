@@ -48,7 +48,7 @@ def replayed(chat: Chat, rng: random.Random) -> list[Document]:
     Raises:
         PbbError: the file can't be read, a line of it is no chat, or there are too few.
     """
-    pairs = [(p, c) for p, c in _pairs(chat) if len(p) + len(c) <= chat.longest]
+    pairs = [(p, c) for _, (p, c) in _placed(chat) if len(p) + len(c) <= chat.longest]
     if len(pairs) < chat.count:
         raise PbbError(
             f"chats: {chat.path}: holds {len(pairs)} chats of at most {chat.longest} characters, and {chat.count} are "
@@ -68,9 +68,15 @@ def digest(chat: Chat) -> str:
     return found.hexdigest()[:16]
 
 
-def _pairs(chat: Chat) -> Iterator[tuple[str, str]]:
+def place(chat: Chat, document: Document) -> str | None:
+    """File and line, or row, of a chat that a document holds; None where these are other chats."""
+    wanted = (document.prompt, document.completion)
+    return next((where for where, pair in _placed(chat) if pair == wanted), None)
+
+
+def _placed(chat: Chat) -> Iterator[tuple[str, tuple[str, str]]]:
     for where, row in _lines(Path(chat.path)) if Path(chat.path).is_file() else _rows(chat):
-        yield _pair(row, chat, where)
+        yield where, _pair(row, chat, where)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Any]]:

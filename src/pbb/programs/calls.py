@@ -99,8 +99,13 @@ def _read(text: str) -> Iterator[str]:
     plain = text
     if not text.isascii():
         letters = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-        plain = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in letters)
+        plain = figures("".join(letters))
     yield from dict.fromkeys([text, plain, MARKUP.sub("", plain)])
+
+
+def figures(text: str) -> str:
+    """A text with the decimal digits of all scripts as 0 to 9."""
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 def _handed(text: str, entry: str) -> Iterator[str]:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import ast
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pbb.programs.calls import NO_PYTHON
+from pbb.programs.calls import NO_PYTHON, figures
 from pbb.programs.equality import equal
 from pbb.programs.program import Example, Program
 
@@ -30,9 +29,7 @@ ENOUGH = 2
 
 def in_words(p: Program, words: str, names: Sequence[str]) -> list[str]:
     """The calls of the examples that lines of a text give with their outputs, of which there are two, or which stand beside a name."""
-    if not words.isascii():
-        words = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in words)
-    lines = [line for line in BELOW.sub(" ", words).split("\n") if line.strip()]
+    lines = [line for line in BELOW.sub(" ", figures(words)).split("\n") if line.strip()]
     named = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
     beside = [line for line in lines if named.search(line)]
     found: dict[str, bool] = {}
